@@ -1,0 +1,77 @@
+// The touchpoints worth keeping while they stream in, for every conversion of a batch.
+#pragma once
+
+#include "core/rule.hpp"
+#include "core/touch.hpp"
+
+#include <cstdint>
+#include <memory_resource>
+#include <vector>
+
+namespace attribution::core {
+
+/// How much of what is eligible has to be kept.
+enum class Keep : std::uint8_t {
+  everything, ///< the whole path and what competes with it
+  winners     ///< enough for a single-touch model: a million touches of one busy key cost the memory of one
+};
+
+/// Holds eligible touchpoints for each conversion of a batch. With Keep::winners it drops, by time and tier alone,
+/// those that can't win whatever else comes; ties stay, for decide() to settle.
+class Shortlists {
+public:
+  Shortlists(const Rule &rule, Keep keep, std::uint32_t conversions, std::pmr::memory_resource *memory);
+
+  /// Whether an eligible touch could still matter. Ask first: keeping a row costs a copy.
+  bool wants(std::uint32_t conversion, const Touch &touch) const noexcept;
+
+  /// Adds a wanted touch. Calls `release(row)` for every kept row that can't win any more.
+  template <class Release> void add(std::uint32_t conversion, const Touch &touch, Release release) {
+    std::uint32_t &head = heads_[conversion];
+    if (head != kNone && keep_ == Keep::winners && beats(touch, nodes_[head].touch))
+      while (head != kNone) {
+        Node &node = nodes_[head];
+        release(node.touch.row);
+        const std::uint32_t next = node.next;
+        node.next = free_;
+        free_ = head;
+        head = next;
+      }
+    std::uint32_t slot = free_;
+    if (slot != kNone) {
+      free_ = nodes_[slot].next;
+      nodes_[slot] = {touch, head};
+    } else {
+      slot = static_cast<std::uint32_t>(nodes_.size());
+      nodes_.push_back({touch, head});
+    }
+    head = slot;
+  }
+
+  /// Whether a touchpoint of a weaker tier than those kept could still matter.
+  bool settled(std::uint32_t conversion) const noexcept;
+
+  /// Puts what was kept for a conversion into `touches`, in no particular order.
+  void collect(std::uint32_t conversion, std::vector<Touch> &touches) const;
+
+private:
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+  struct Node {
+    Touch touch;
+    std::uint32_t next;
+  };
+
+  /// Whether `touch` wins over `kept` by tier or time alone, so that no tie has to be settled.
+  bool beats(const Touch &touch, const Touch &kept) const noexcept;
+
+  PathKind path_;
+  Model model_;
+  Keep keep_;
+  std::pmr::vector<std::uint32_t> heads_;
+  std::pmr::vector<Node> nodes_;
+  std::uint32_t free_ = kNone;
+};
+
+} // namespace attribution::core
+
+#include "core/no_postgres.hpp"
