@@ -1,0 +1,117 @@
+#include "pg/datum.hpp"
+
+namespace attribution::pg {
+
+Type Type::of(Oid oid, Oid collation) {
+  return call([&] {
+    Type type;
+    type.oid = oid;
+    type.collation = collation;
+    get_typlenbyvalalign(oid, &type.length, &type.by_value, &type.align);
+    return type;
+  });
+}
+
+std::string Type::name() const {
+  return call([&] { return format_type_be(oid); });
+}
+
+const char *Type::text(Datum value) const {
+  return call([&] {
+    Oid output = InvalidOid;
+    bool varlena = false;
+    getTypeOutputInfo(oid, &output, &varlena);
+    return OidOutputFunctionCall(output, value);
+  });
+}
+
+Datum Type::parse(const char *text) const {
+  return call([&] {
+    Oid input = InvalidOid;
+    Oid parameter = InvalidOid;
+    getTypeInputInfo(oid, &input, &parameter);
+    return OidInputFunctionCall(input, const_cast<char *>(text), parameter, -1);
+  });
+}
+
+Datum Type::copy(Datum value) const {
+  return call([&] { return datumCopy(value, by_value, length); });
+}
+
+Datum Type::array(Datum *values, bool *nulls, std::size_t count) const {
+  return call([&] {
+    int dimension = static_cast<int>(count);
+    int lower = 1;
+    return PointerGetDatum(construct_md_array(values, nulls, 1, &dimension, &lower, oid, length, by_value, align));
+  });
+}
+
+Oid Type::array_oid() const {
+  return call([&] { return get_array_type(oid); });
+}
+
+std::size_t Type::size(Datum value) const {
+  if (by_value)
+    return sizeof(Datum);
+  return call([&] { return length == -1 ? toast_raw_datum_size(value) : datumGetSize(value, by_value, length); });
+}
+
+Order::Order(Oid type) {
+  call([&] {
+    TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_CMP_PROC);
+    if (OidIsValid(entry->cmp_proc))
+      fmgr_info(entry->cmp_proc, &function_);
+    collation_ = type_is_collatable(type) ? C_COLLATION_OID : InvalidOid;
+  });
+}
+
+int Order::operator()(Datum a, Datum b) const {
+  return call([&] { return DatumGetInt32(FunctionCall2Coll(const_cast<FmgrInfo *>(&function_), collation_, a, b)); });
+}
+
+std::string equality(Oid left, Oid right) {
+  const char *name = call([&]() -> const char * {
+    TypeCacheEntry *entry = lookup_type_cache(getBaseType(left), TYPECACHE_HASH_OPFAMILY);
+    if (!OidIsValid(entry->hash_opf))
+      return nullptr;
+    TypeCacheEntry *other = lookup_type_cache(getBaseType(right), TYPECACHE_HASH_OPFAMILY);
+    if (!OidIsValid(other->hash_opf))
+      return nullptr;
+    Oid symbol =
+        get_opfamily_member(entry->hash_opf, entry->hash_opintype, other->hash_opintype, HTEqualStrategyNumber);
+    // An enum, array or range shares its family with all others of its kind: the types must be one and the same.
+    const bool polymorphic = IsPolymorphicType(entry->hash_opintype);
+    if (!OidIsValid(symbol) || (polymorphic && getBaseType(left) != getBaseType(right)))
+      return nullptr;
+    HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(symbol));
+    if (!HeapTupleIsValid(tuple))
+      return nullptr;
+    Form_pg_operator form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
+    const char *text =
+        psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
+    ReleaseSysCache(tuple);
+    return text;
+  });
+  return name != nullptr ? name : "";
+}
+
+std::string collate(Oid collation) {
+  if (!OidIsValid(collation))
+    return {};
+  return call([&]() -> const char * {
+    HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+    if (!HeapTupleIsValid(tuple))
+      elog(ERROR, "collation %u does not exist", collation);
+    Form_pg_collation form = reinterpret_cast<Form_pg_collation>(GETSTRUCT(tuple));
+    const char *text = psprintf(
+        " COLLATE %s", quote_qualified_identifier(get_namespace_name(form->collnamespace), NameStr(form->collname)));
+    ReleaseSysCache(tuple);
+    return text;
+  });
+}
+
+bool is_deterministic(Oid collation) {
+  return !OidIsValid(collation) || call([&] { return get_collation_isdeterministic(collation); });
+}
+
+} // namespace attribution::pg

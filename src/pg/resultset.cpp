@@ -1,0 +1,57 @@
+#include "pg/resultset.hpp"
+
+namespace attribution::pg {
+
+ResultSet::ResultSet(FunctionCallInfo fcinfo) : result_(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)) {
+  call([&] {
+    InitMaterializedSRF(fcinfo, 0);
+    scratch_ = AllocSetContextCreate(CurrentMemoryContext, "attribution result row", ALLOCSET_SMALL_SIZES);
+  });
+  values_.resize(static_cast<std::size_t>(result_->setDesc->natts));
+  nulls_.assign(values_.size(), 1);
+}
+
+Oid ResultSet::column_type(std::size_t column) const {
+  return TupleDescAttr(result_->setDesc, static_cast<int>(column))->atttypid;
+}
+
+void ResultSet::set_text(std::size_t column, const char *text) {
+  set(column, call([&] {
+        MemoryContext outer = MemoryContextSwitchTo(scratch_);
+        Datum value = CStringGetTextDatum(text);
+        MemoryContextSwitchTo(outer);
+        return value;
+      }));
+}
+
+void ResultSet::set_as(std::size_t column, const Type &type, Datum value) {
+  if (column_type(column) == type.oid)
+    set(column, value);
+  else
+    set_text(column, call([&] {
+               MemoryContext outer = MemoryContextSwitchTo(scratch_);
+               const char *text = type.text(value);
+               MemoryContextSwitchTo(outer);
+               return text;
+             }));
+}
+
+void ResultSet::expect(std::size_t column, const Type &type) const {
+  const Oid declared = column_type(column);
+  if (declared != type.oid && declared != TEXTOID)
+    throw Error(ERRCODE_DATATYPE_MISMATCH,
+                "result column " + std::to_string(column + 1) + " is of type " + type.name() + ", not " +
+                    Type::of(declared, InvalidOid).name(),
+                {},
+                "The rule's tables have changed; run attribution.activate() on the rule to make its functions anew.");
+}
+
+void ResultSet::put() {
+  call([&] {
+    tuplestore_putvalues(result_->setResult, result_->setDesc, values_.data(), reinterpret_cast<bool *>(nulls_.data()));
+    MemoryContextReset(scratch_);
+  });
+  std::fill(nulls_.begin(), nulls_.end(), 1);
+}
+
+} // namespace attribution::pg

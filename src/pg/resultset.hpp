@@ -1,0 +1,35 @@
+// The rows of a set-returning function, materialised: they spill to disk beyond work_mem.
+#pragma once
+
+#include "pg/datum.hpp"
+
+namespace attribution::pg {
+
+class ResultSet {
+public:
+  /// For a function that returns a table, or a record with a column definition list.
+  explicit ResultSet(FunctionCallInfo fcinfo);
+
+  std::size_t columns() const noexcept { return values_.size(); }
+  Oid column_type(std::size_t column) const;
+
+  void set(std::size_t column, Datum value) noexcept {
+    values_[column] = value;
+    nulls_[column] = false;
+  }
+  void set_text(std::size_t column, const char *text);
+  /// Sets a value of `type` in a column of that type, or of type text.
+  void set_as(std::size_t column, const Type &type, Datum value);
+  /// Raises an error unless set_as(column, type, ..) will do.
+  void expect(std::size_t column, const Type &type) const;
+  /// Adds the row; what was not set since the last row is NULL.
+  void put();
+
+private:
+  ReturnSetInfo *result_;
+  std::vector<Datum> values_;
+  std::vector<char> nulls_;
+  MemoryContext scratch_;
+};
+
+} // namespace attribution::pg

@@ -1,0 +1,37 @@
+// A rule runs as its owner: with the owner's rights, security-restricted, and with a pinned search_path.
+#pragma once
+
+#include "pg/guard.hpp"
+
+namespace attribution::pg {
+
+/// Makes a role the present user for a scope. After an error the transaction's abort puts everything back.
+class AsOwner {
+public:
+  explicit AsOwner(Oid owner) {
+    call([this, owner] {
+      GetUserIdAndSecContext(&caller_, &context_);
+      SetUserIdAndSecContext(owner, context_ | SECURITY_RESTRICTED_OPERATION);
+      nest_level_ = NewGUCNestLevel();
+      set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                        false);
+    });
+  }
+  ~AsOwner() {
+    if (std::uncaught_exceptions() > 0)
+      return;
+    AtEOXact_GUC(false, nest_level_);
+    SetUserIdAndSecContext(caller_, context_);
+  }
+  AsOwner(const AsOwner &) = delete;
+  AsOwner &operator=(const AsOwner &) = delete;
+
+  Oid caller() const noexcept { return caller_; }
+
+private:
+  Oid caller_ = InvalidOid;
+  int context_ = 0;
+  int nest_level_ = 0;
+};
+
+} // namespace attribution::pg

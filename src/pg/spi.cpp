@@ -1,0 +1,154 @@
+#include "pg/spi.hpp"
+
+#include "pg/compat.hpp"
+
+namespace attribution::pg {
+
+namespace {
+
+struct Receiver {
+  DestReceiver base; // must be first: PostgreSQL knows this part alone
+  RowReceiver *rows;
+};
+
+bool receive(TupleTableSlot *slot, DestReceiver *self) {
+  slot_getallattrs(slot);
+  return reinterpret_cast<Receiver *>(self)->rows->row(slot);
+}
+void start(DestReceiver *, int, TupleDesc) {}
+void nothing(DestReceiver *) {}
+
+/// Parameters as SPI wants them.
+struct Values {
+  explicit Values(const std::vector<Param> &params) {
+    for (const Param &param : params) {
+      values.push_back(param.value);
+      nulls.push_back(param.null ? 'n' : ' ');
+    }
+  }
+  std::vector<Datum> values;
+  std::vector<char> nulls;
+};
+
+} // namespace
+
+Plan::Plan(const std::string &sql, const std::vector<Oid> &types) {
+  plan_ = call([&] {
+    return SPI_prepare_cursor(sql.c_str(), static_cast<int>(types.size()), const_cast<Oid *>(types.data()),
+                              CURSOR_OPT_CUSTOM_PLAN | CURSOR_OPT_PARALLEL_OK);
+  });
+  if (plan_ == nullptr)
+    throw Error(ERRCODE_INTERNAL_ERROR,
+                "could not prepare a query: " + std::string(SPI_result_code_string(SPI_result)));
+}
+
+void Plan::run(const std::vector<Param> &params, RowReceiver &receiver) const {
+  Values values(params);
+  Receiver destination{};
+  destination.base.receiveSlot = receive;
+  destination.base.rStartup = start;
+  destination.base.rShutdown = nothing;
+  destination.base.rDestroy = nothing;
+  destination.base.mydest = DestNone;
+  destination.rows = &receiver;
+  const int result = call([&] {
+    ParamListInfo list = makeParamList(static_cast<int>(params.size()));
+    for (std::size_t i = 0; i < params.size(); ++i)
+      list->params[i] = {params[i].value, params[i].null, PARAM_FLAG_CONST,
+                         SPI_getargtypeid(plan_, static_cast<int>(i))};
+    SPIExecuteOptions options{};
+    options.params = list;
+    options.read_only = true;
+    options.dest = &destination.base;
+    return SPI_execute_plan_extended(plan_, &options);
+  });
+  if (result < 0)
+    throw Error(ERRCODE_INTERNAL_ERROR, "could not run a query: " + std::string(SPI_result_code_string(result)));
+}
+
+Portal Plan::open(const std::vector<Param> &params) const {
+  Values values(params);
+  return call([&] {
+    Portal portal = SPI_cursor_open(nullptr, plan_, values.values.data(), values.nulls.data(), true);
+    if (portal == nullptr)
+      elog(ERROR, "could not open a cursor: %s", SPI_result_code_string(SPI_result));
+    return portal;
+  });
+}
+
+void Plan::check_reader(Oid role) const {
+  Oid hidden = InvalidOid;
+  call([&] {
+    Oid user = InvalidOid;
+    int context = 0;
+    GetUserIdAndSecContext(&user, &context);
+    CachedPlan *cached = SPI_plan_get_cached_plan(plan_);
+    SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE);
+    ListCell *cell = nullptr;
+    foreach (cell, cached->stmt_list) {
+      PlannedStmt *statement = lfirst_node(PlannedStmt, cell);
+      check_permissions(statement);
+      ListCell *entry_cell = nullptr;
+      foreach (entry_cell, statement->rtable) {
+        Oid as_user = InvalidOid;
+        const Oid relation = checked_relation(statement, lfirst_node(RangeTblEntry, entry_cell), &as_user);
+        if (OidIsValid(relation) && !OidIsValid(as_user) && check_enable_rls(relation, role, true) == RLS_ENABLED)
+          hidden = relation;
+      }
+    }
+    SetUserIdAndSecContext(user, context);
+    ReleaseCachedPlan(cached, nullptr); // an unsaved plan's reference has no owner
+  });
+  if (OidIsValid(hidden)) {
+    const char *name = call([&] { return get_rel_name(hidden); });
+    const char *reader = call([&] { return GetUserNameFromId(role, false); });
+    throw Error(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                "row security of relation " + quoted(name) + " applies to role " + quoted(reader),
+                "A rule reads with its owner's rights, which would show rows that the policies hide from this role.",
+                "Read as the rule's owner or as a role that bypasses row security, or grant access to what the owner "
+                "stores for others.");
+  }
+}
+
+bool Plan::is_volatile() const {
+  return call([&] {
+    ListCell *source = nullptr;
+    foreach (source, SPI_plan_get_plan_sources(plan_)) {
+      ListCell *query = nullptr;
+      foreach (query, static_cast<CachedPlanSource *>(lfirst(source))->query_list)
+        if (contain_volatile_functions(static_cast<Node *>(lfirst(query))))
+          return true;
+    }
+    return false;
+  });
+}
+
+Rows fetch(Portal portal, long count) {
+  return call([&] {
+    SPI_cursor_fetch(portal, true, count);
+    return Rows{SPI_tuptable, SPI_processed};
+  });
+}
+
+Rows query(const std::string &sql, const std::vector<Oid> &types, const std::vector<Param> &params) {
+  Values values(params);
+  const int result = call([&] {
+    return SPI_execute_with_args(sql.c_str(), static_cast<int>(types.size()), const_cast<Oid *>(types.data()),
+                                 values.values.data(), values.nulls.data(), true, 0);
+  });
+  if (result < 0)
+    throw Error(ERRCODE_INTERNAL_ERROR, "could not run a query: " + std::string(SPI_result_code_string(result)));
+  return {SPI_tuptable, SPI_processed};
+}
+
+std::string quoted(std::string_view identifier) {
+  const std::string text(identifier);
+  return call([&] { return quote_identifier(text.c_str()); });
+}
+
+std::string literal(std::string_view text) {
+  const std::string copy(text);
+  return call([&] { return quote_literal_cstr(copy.c_str()); });
+}
+
+} // namespace attribution::pg

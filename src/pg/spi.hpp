@@ -1,0 +1,72 @@
+// Plans and queries. All reads use the snapshot of the statement that called the extension.
+#pragma once
+
+#include "pg/guard.hpp"
+
+namespace attribution::pg {
+
+/// A connection to SPI for a scope. After an error it is left to the abort.
+class Spi {
+public:
+  Spi() {
+    call([] { SPI_connect(); });
+  }
+  ~Spi() {
+    if (std::uncaught_exceptions() == 0)
+      SPI_finish();
+  }
+  Spi(const Spi &) = delete;
+  Spi &operator=(const Spi &) = delete;
+};
+
+/// Receives rows one by one, inside PostgreSQL's executor: neither throws nor keeps what needs a destructor.
+class RowReceiver {
+public:
+  virtual ~RowReceiver() = default;
+  /// Returns false to end the query early. `slot` is deformed.
+  virtual bool row(TupleTableSlot *slot) noexcept = 0;
+};
+
+/// A parameter's value.
+struct Param {
+  Datum value = 0;
+  bool null = true;
+};
+
+/// A prepared statement that reads. Planned anew for each run: its parameters are batches, and their size decides.
+class Plan {
+public:
+  Plan() = default;
+  Plan(const std::string &sql, const std::vector<Oid> &types);
+
+  /// Runs to the end, in parallel where the planner likes, handing each row to the receiver.
+  void run(const std::vector<Param> &params, RowReceiver &receiver) const;
+  Portal open(const std::vector<Param> &params) const;
+
+  /// Raises an error unless `role` may SELECT all that the plan reads by the caller's own right, and row security shows
+  /// `role` no less than the present user.
+  void check_reader(Oid role) const;
+  /// Whether it calls a volatile function.
+  bool is_volatile() const;
+  explicit operator bool() const noexcept { return plan_ != nullptr; }
+
+private:
+  SPIPlanPtr plan_ = nullptr;
+};
+
+/// A block of rows in SPI's memory.
+struct Rows {
+  SPITupleTable *table;
+  std::uint64_t count;
+  Datum get(std::uint64_t row, int column, bool *null) const {
+    return SPI_getbinval(table->vals[row], table->tupdesc, column, null);
+  }
+};
+Rows fetch(Portal portal, long count);
+/// Runs a statement once; for small configuration reads.
+Rows query(const std::string &sql, const std::vector<Oid> &types, const std::vector<Param> &params);
+
+std::string quoted(std::string_view identifier);
+std::string literal(std::string_view text);
+
+} // namespace attribution::pg
