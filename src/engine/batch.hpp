@@ -1,0 +1,57 @@
+// Conversions in batches, as arrays: so they go into a query's parameters, and so a touch index will want them.
+#pragma once
+
+#include "engine/binding.hpp"
+#include "pg/memory.hpp"
+
+namespace attribution::engine {
+
+/// One of Binding::columns over a batch.
+struct BatchColumn {
+  std::vector<Datum> values;
+  std::vector<char> nulls;
+  std::vector<char> empty; ///< a declared empty value
+};
+
+struct Batch {
+  Batch() : memory("attribution batch") {}
+
+  std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(times.size()); }
+  /// Whether a conversion has all the keys of a tier: none NULL or empty.
+  bool has_key(const BoundTier &tier, std::uint32_t conversion) const;
+  void clear();
+  /// Adds a row of a conversion query.
+  void add(const Binding &binding, const pg::Rows &rows, std::uint64_t row);
+
+  pg::Context memory; ///< owns the values and all that is made of them
+  std::vector<core::Micros> times;
+  std::vector<Datum> ids;
+  std::vector<BatchColumn> columns;
+  std::size_t bytes = 0; ///< of values, out of line ones as well
+};
+
+/// Reads the conversions of a rule with since <= time < until, by time, each id once.
+class ConversionReader {
+public:
+  ConversionReader(const Binding &binding, core::Micros since, core::Micros until, Oid reader);
+  /// Fills a batch with at most `most` conversions of about `bytes`; false when there are none left.
+  bool next(Batch &batch, std::uint32_t most, std::size_t bytes);
+
+private:
+  const Binding &binding_;
+  pg::Order id_order_;
+  pg::Plan plan_;
+  Portal portal_ = nullptr;
+  pg::Rows rows_{};
+  std::uint64_t at_ = 0;
+};
+
+/// Orders two conversions of a batch by the text of the rule's columns (C collation, NULL last).
+int compare_texts(const Binding &binding, const Batch &batch, std::uint32_t a, std::uint32_t b);
+
+/// Orders two texts bytewise, null last.
+int compare_texts(const char *a, const char *b);
+
+pg::Param text_array(const std::vector<std::string> &texts);
+
+} // namespace attribution::engine

@@ -1,0 +1,227 @@
+#include "engine/binding.hpp"
+
+#include "pg/expression.hpp"
+
+namespace attribution::engine {
+
+namespace {
+
+using pg::Error;
+
+std::string in_quotes(const std::string &name) { return "\"" + name + "\""; }
+
+Relation open_relation(Oid oid, const std::string &what) {
+  Relation relation;
+  relation.oid = oid;
+  const char *name = nullptr;
+  pg::call([&] {
+    relation.kind = get_rel_relkind(oid);
+    if (relation.kind != '\0')
+      name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(oid)), get_rel_name(oid));
+  });
+  if (name == nullptr)
+    throw Error(ERRCODE_UNDEFINED_TABLE, what + " do not exist: there is no relation with OID " + std::to_string(oid),
+                {}, "Was the table dropped? Drop the rule or tier, or make it again over the new table.");
+  relation.name = name;
+  if (std::strchr("rpvmf", relation.kind) == nullptr)
+    throw Error(ERRCODE_WRONG_OBJECT_TYPE, relation.name + " can not be used as " + what, {},
+                "Use a table, partitioned table, view, materialized view or foreign table.");
+  return relation;
+}
+
+Column find_column(const Relation &relation, const std::string &name, const std::string &what) {
+  Column column;
+  column.name = name;
+  bool found = false;
+  Oid type = InvalidOid;
+  Oid collation = InvalidOid;
+  pg::call([&] {
+    HeapTuple tuple = SearchSysCacheAttName(relation.oid, name.c_str());
+    if (!HeapTupleIsValid(tuple))
+      return;
+    Form_pg_attribute attribute = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple));
+    found = attribute->attnum > 0;
+    type = attribute->atttypid;
+    collation = attribute->attcollation;
+    ReleaseSysCache(tuple);
+  });
+  if (!found)
+    throw Error(ERRCODE_UNDEFINED_COLUMN,
+                "column " + in_quotes(name) + " of relation " + relation.name + " does not exist",
+                "It is named as " + what + ".", "Check the spelling; column names are case-sensitive here.");
+  column.quoted = pg::quoted(name);
+  column.type = pg::Type::of(type, collation);
+  return column;
+}
+
+Column find_time(const Relation &relation, const std::string &name, const std::string &what) {
+  Column column = find_column(relation, name, what);
+  const Oid base = pg::call([&] { return getBaseType(column.type.oid); });
+  if (base != TIMESTAMPTZOID)
+    throw Error(ERRCODE_DATATYPE_MISMATCH,
+                "column " + in_quotes(name) + " of relation " + relation.name + " is of type " + column.type.name() +
+                    ", not timestamp with time zone",
+                "It is named as " + what + ".",
+                "Name a view that reads the column in its zone: SELECT ..., " + column.quoted +
+                    " AT TIME ZONE 'UTC' AS " + column.quoted + ".");
+  return column;
+}
+
+Column find_id(const Relation &relation, const std::string &name, const std::string &what) {
+  Column column = find_column(relation, name, what);
+  if (!pg::Order(column.type.oid))
+    throw Error(ERRCODE_DATATYPE_MISMATCH,
+                "column " + in_quotes(name) + " of relation " + relation.name + " is of type " + column.type.name() +
+                    ", which has no order",
+                "It is named as " + what + "; ids are compared by their btree order.");
+  return column;
+}
+
+/// The place of a conversion column among those that the rule uses; added if new.
+std::size_t use_column(Binding &binding, const std::string &name, const std::string &what) {
+  for (std::size_t i = 0; i < binding.columns.size(); ++i)
+    if (binding.columns[i].name == name)
+      return i;
+  Column column = find_column(binding.conversions, name, what);
+  if (!OidIsValid(column.type.array_oid()))
+    throw Error(ERRCODE_DATATYPE_MISMATCH,
+                "column " + in_quotes(name) + " of relation " + binding.conversions.name + " is of type " +
+                    column.type.name() + ", which has no array type",
+                "It is named as " + what + ".");
+  binding.columns.push_back(std::move(column));
+  return binding.columns.size() - 1;
+}
+
+void use_column(BoundTier &tier, const Column &column) {
+  for (const Column &known : tier.columns)
+    if (known.name == column.name)
+      return;
+  if (column.name != tier.id.name && column.name != tier.time.name)
+    tier.columns.push_back(column);
+}
+
+Pair bind_pair(Binding &binding, BoundTier &tier, const std::string &touch, const std::string &conversion,
+               const std::string &what) {
+  Pair pair;
+  pair.touch = find_column(tier.touchpoints, touch, what);
+  pair.conversion = use_column(binding, conversion, what);
+  const Column &other = binding.columns[pair.conversion];
+  const std::string both = "columns " + in_quotes(touch) + " of relation " + tier.touchpoints.name + " and " +
+                           in_quotes(conversion) + " of relation " + binding.conversions.name;
+  pair.equality = pg::equality(pair.touch.type.oid, other.type.oid);
+  if (pair.equality.empty())
+    throw Error(ERRCODE_DATATYPE_MISMATCH, both + " can not be compared",
+                "Their types are " + pair.touch.type.name() + " and " + other.type.name() +
+                    "; there is no hashable equality between them.",
+                "Give both columns one type, by ALTER TABLE or in a view.");
+  if (pair.touch.type.collation != other.type.collation &&
+      !(pg::is_deterministic(pair.touch.type.collation) && pg::is_deterministic(other.type.collation)))
+    throw Error(ERRCODE_COLLATION_MISMATCH, both + " have different collations, of which one is nondeterministic", {},
+                "Give both columns the same collation.");
+  use_column(tier, pair.touch);
+  return pair;
+}
+
+std::vector<Pair> bind_pairs(Binding &binding, BoundTier &tier, const std::vector<std::string> &touch,
+                             const std::vector<std::string> &conversion, const std::string &what) {
+  std::vector<Pair> pairs;
+  for (std::size_t i = 0; i < touch.size(); ++i)
+    pairs.push_back(bind_pair(binding, tier, touch[i], conversion[i], what));
+  return pairs;
+}
+
+/// Columns that a predicate names; every one must say of which side it is.
+void bind_predicate(Binding &binding, BoundTier &tier, const TierSpec &spec) {
+  const std::string what = "predicate of tier " + in_quotes(spec.name);
+  for (const pg::ColumnName &name : pg::columns_of_expression(spec.predicate, what)) {
+    if (name.qualifier == "touch" && !name.column.empty())
+      use_column(tier, find_column(tier.touchpoints, name.column, what));
+    else if (name.qualifier == "conversion" && !name.column.empty()) {
+      if (name.column != binding.id.name && name.column != binding.time.name)
+        use_column(binding, name.column, what);
+    } else
+      throw Error(ERRCODE_INVALID_COLUMN_REFERENCE, what + " names a column without saying of which side it is",
+                  name.column.empty() ? "" : "The column is " + in_quotes(name.column) + ".",
+                  "Write touch.column or conversion.column, and no whole rows.");
+  }
+}
+
+BoundTier bind_tier(Binding &binding, const TierSpec &spec) {
+  const std::string of_tier = " of tier " + in_quotes(spec.name);
+  BoundTier tier;
+  tier.touchpoints = open_relation(spec.touchpoints, "touchpoints" + of_tier);
+  tier.id = find_id(tier.touchpoints, spec.id_column, "id_column" + of_tier);
+  tier.time = find_time(tier.touchpoints, spec.time_column, "time_column" + of_tier);
+  tier.match = bind_pairs(binding, tier, spec.match, spec.conversion_match, "match" + of_tier);
+  tier.conflict = bind_pairs(binding, tier, spec.conflict, spec.conversion_conflict, "conflict" + of_tier);
+  if (!spec.lookback_column.empty()) {
+    tier.lookback = find_column(tier.touchpoints, spec.lookback_column, "lookback_column" + of_tier);
+    if (pg::call([&] { return getBaseType(tier.lookback->type.oid); }) != INTERVALOID)
+      throw Error(ERRCODE_DATATYPE_MISMATCH,
+                  "column " + in_quotes(spec.lookback_column) + " of relation " + tier.touchpoints.name +
+                      " is of type " + tier.lookback->type.name() + ", not interval",
+                  "It is named as lookback_column" + of_tier + ".");
+    use_column(tier, *tier.lookback);
+  }
+  if (!spec.filter.empty())
+    (void)pg::columns_of_expression(spec.filter, "filter" + of_tier);
+  return tier;
+}
+
+/// Whether two tiers draw their touchpoints from the same ids.
+bool same_ids(const BoundTier &a, const BoundTier &b) {
+  return a.touchpoints.oid == b.touchpoints.oid && a.id.name == b.id.name && a.time.name == b.time.name;
+}
+
+/// Whether a unique index says that no two rows of the conversion relation have the same id.
+bool has_unique_id(const Binding &binding) {
+  const pg::Rows rows = pg::query(
+      "SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_attribute a ON a.attrelid = c.oid"
+      " WHERE c.oid = $1 AND a.attname = $2 AND (c.relkind = 'p' OR c.relkind = 'r' AND NOT c.relhassubclass)"
+      " AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indnkeyatts = 1"
+      " AND i.indkey[0] = a.attnum",
+      {OIDOID, NAMEOID},
+      {{ObjectIdGetDatum(binding.conversions.oid), false},
+       {pg::call([&] { return DirectFunctionCall1(namein, CStringGetDatum(binding.id.name.c_str())); }), false}});
+  return rows.count > 0;
+}
+
+} // namespace
+
+Binding bind(RuleSpec spec) {
+  Binding binding;
+  binding.conversions = open_relation(spec.conversions, "conversions of rule " + in_quotes(spec.name));
+  binding.id = find_id(binding.conversions, spec.id_column, "id_column of the rule");
+  binding.time = find_time(binding.conversions, spec.time_column, "time_column of the rule");
+  binding.id_is_unique = has_unique_id(binding);
+  if (!spec.filter.empty())
+    (void)pg::columns_of_expression(spec.filter, "filter of rule " + in_quotes(spec.name));
+  binding.rule.path = spec.path == "all" ? core::PathKind::all : core::PathKind::first_match;
+  binding.rule.model = spec.model == "first_touch" ? core::Model::first_touch : core::Model::last_touch;
+
+  binding.touch_id = pg::Type::of(TEXTOID, DEFAULT_COLLATION_OID);
+  for (const TierSpec &tier_spec : spec.tiers) {
+    BoundTier tier = bind_tier(binding, tier_spec);
+    if (binding.tiers.empty())
+      binding.touch_id = tier.id.type;
+    else if (binding.touch_id.oid != tier.id.type.oid)
+      throw Error(ERRCODE_DATATYPE_MISMATCH,
+                  "tiers of rule " + in_quotes(spec.name) + " have touch ids of different types",
+                  "Column " + in_quotes(tier.id.name) + " of relation " + tier.touchpoints.name + " is of type " +
+                      tier.id.type.name() + "; the tiers before it use " + binding.touch_id.name() + ".",
+                  "Give the id columns one type, by ALTER TABLE or in a view.");
+    std::uint32_t relation = 0;
+    while (relation < binding.tiers.size() && !same_ids(binding.tiers[relation], tier))
+      ++relation;
+    binding.rule.tiers.push_back({relation, tier_spec.lookback, tier_spec.skew, tier_spec.strict});
+    binding.tiers.push_back(std::move(tier));
+  }
+  // Last, so that the columns that settle ties are those of match and conflict first, whatever the predicates name.
+  for (std::size_t i = 0; i < spec.tiers.size(); ++i)
+    if (!spec.tiers[i].predicate.empty())
+      bind_predicate(binding, binding.tiers[i], spec.tiers[i]);
+  binding.spec = std::move(spec);
+  return binding;
+}
+
+} // namespace attribution::engine

@@ -1,0 +1,105 @@
+#include "engine/decider.hpp"
+
+#include "core/eligibility.hpp"
+
+namespace attribution::engine {
+
+namespace {
+
+/// Judges candidates as they come and keeps those that may still win.
+class Judge final : public CandidateSink {
+public:
+  Judge(const Binding &binding, core::Keep keep, const Batch &batch, std::size_t memory, MemoryContext context)
+      : rule_(binding.rule), batch_(batch), memory_(memory), pmr_(context),
+        shortlists_(binding.rule, keep, batch.size(), &pmr_), rows_(binding, context) {}
+
+  bool offer(std::uint32_t conversion, const core::Touch &candidate, TupleTableSlot *row) noexcept override {
+    if (core::judge(rule_.tiers[candidate.tier], batch_.times[conversion], candidate) != core::Eligibility::eligible ||
+        !shortlists_.wants(conversion, candidate))
+      return true;
+    core::Touch touch = candidate;
+    touch.row = rows_.keep(candidate.tier, row);
+    try {
+      shortlists_.add(conversion, touch, [this](std::uintptr_t old) {
+        rows_.release(old);
+        --kept_;
+      });
+    } catch (...) { // out of memory: the only exception there is
+      out_of_memory_ = true;
+      return false;
+    }
+    ++kept_;
+    over_ = rows_.bytes() + kept_ * kTouchBytes > memory_;
+    return !over_;
+  }
+
+  bool over() const {
+    if (out_of_memory_)
+      throw std::bad_alloc();
+    return over_;
+  }
+  const core::Shortlists &shortlists() const noexcept { return shortlists_; }
+  TouchRowStore &rows() noexcept { return rows_; }
+
+private:
+  static constexpr std::size_t kTouchBytes = 2 * sizeof(core::Touch);
+  const core::Rule &rule_;
+  const Batch &batch_;
+  std::size_t memory_;
+  pg::ContextMemory pmr_;
+  core::Shortlists shortlists_;
+  TouchRowStore rows_;
+  std::size_t kept_ = 0;
+  bool over_ = false;
+  bool out_of_memory_ = false;
+};
+
+} // namespace
+
+Decider::Decider(const Binding &binding, TouchSource &source, core::Keep keep, std::size_t memory)
+    : binding_(binding), source_(source), keep_(keep), memory_(memory) {}
+
+void Decider::decide(Batch &batch, const DecisionSink &sink) { decide(batch, 0, batch.size(), sink); }
+
+void Decider::decide(Batch &batch, std::uint32_t from, std::uint32_t to, const DecisionSink &sink) {
+  if (decide_at_once(batch, from, to, sink))
+    return;
+  if (to - from == 1)
+    throw pg::Error(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                    "touchpoints of conversion " + std::string(binding_.id.type.text(batch.ids[from])) +
+                        " do not fit into attribution.work_mem",
+                    {}, "Raise attribution.work_mem, or shorten the lookback window.");
+  const std::uint32_t middle = from + (to - from) / 2;
+  decide(batch, from, middle, sink);
+  decide(batch, middle, to, sink);
+}
+
+bool Decider::decide_at_once(Batch &batch, std::uint32_t from, std::uint32_t to, const DecisionSink &sink) {
+  pg::Context context("attribution touchpoints");
+  Judge judge(binding_, keep_, batch, memory_, context);
+  for (std::size_t tier = 0; tier < binding_.tiers.size(); ++tier) {
+    std::vector<std::uint32_t> which;
+    for (std::uint32_t conversion = from; conversion < to; ++conversion)
+      if (!judge.shortlists().settled(conversion) && batch.has_key(binding_.tiers[tier], conversion))
+        which.push_back(conversion);
+    if (!which.empty())
+      source_.gather(batch, which, tier, judge);
+    if (judge.over())
+      return false;
+  }
+
+  pg::Context scratch("attribution decision");
+  std::vector<core::Touch> touches;
+  for (std::uint32_t conversion = from; conversion < to; ++conversion) {
+    pg::check_for_interrupts();
+    judge.shortlists().collect(conversion, touches);
+    {
+      pg::Within within(scratch);
+      sink(conversion, core::decide(binding_.rule, touches, judge.rows()), judge.rows());
+    }
+    scratch.reset();
+  }
+  return true;
+}
+
+} // namespace attribution::engine

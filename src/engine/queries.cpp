@@ -1,0 +1,179 @@
+#include "engine/queries.hpp"
+
+namespace attribution::engine {
+
+namespace {
+
+/// An author's expression, made safe to embed: a comment at its end must not swallow what follows.
+std::string embed(const std::string &expression) { return "(" + expression + "\n)"; }
+
+/// Whether a value is a declared empty one, by its text. concat() gives any type's text, and '' for NULL.
+std::string is_empty(const std::string &column, const std::string &empty) {
+  return "pg_catalog.concat(" + column + ") COLLATE pg_catalog.\"C\" = ANY (" + empty + ")";
+}
+
+std::string param(int number) { return "$" + std::to_string(number); }
+
+/// " COLLATE ..": ids are compared under the C collation.
+std::string c_collate(const Column &column) {
+  return OidIsValid(column.type.collation) ? " COLLATE pg_catalog.\"C\"" : "";
+}
+
+std::string conversion_columns(const Binding &binding, const std::string &is_one, const std::string &empty) {
+  std::string list = "conversion." + binding.id.quoted + ", conversion." + binding.time.quoted + ", " + is_one;
+  for (const Column &column : binding.columns)
+    list += ", conversion." + column.quoted;
+  for (const Column &column : binding.columns)
+    list += ", " + is_empty("conversion." + column.quoted, empty);
+  return list;
+}
+
+std::string and_filter(const std::string &filter) { return filter.empty() ? "" : " AND " + embed(filter); }
+
+/// "touch.a = conversion.b", under the touch column's collation so that its index serves.
+std::string equals(const Binding &binding, const Pair &pair) {
+  return "touch." + pair.touch.quoted + pg::collate(pair.touch.type.collation) + " " + pair.equality + " conversion." +
+         binding.columns[pair.conversion].quoted;
+}
+
+std::string any_of(const std::vector<std::string> &conditions) {
+  std::string list;
+  for (const std::string &condition : conditions)
+    list += (list.empty() ? "" : " OR ") + condition;
+  return list.empty() ? "false" : list;
+}
+
+std::string has_empty_key(const BoundTier &tier, const std::string &empty) {
+  std::vector<std::string> conditions;
+  for (const Pair &pair : tier.match)
+    conditions.push_back(is_empty("touch." + pair.touch.quoted, empty));
+  return any_of(conditions);
+}
+
+std::string conflicts(const Binding &binding, const BoundTier &tier, const std::string &empty) {
+  std::vector<std::string> conditions;
+  for (const Pair &pair : tier.conflict) {
+    const std::string touch = "touch." + pair.touch.quoted;
+    const std::string conversion = "conversion." + binding.columns[pair.conversion].quoted;
+    conditions.push_back("(NOT " + equals(binding, pair) + " AND NOT " + is_empty(touch, empty) + " AND NOT " +
+                         is_empty(conversion, empty) + ") IS TRUE");
+  }
+  return any_of(conditions);
+}
+
+std::string fact(const std::string &condition, int bit) {
+  return "CASE WHEN " + condition + " THEN " + std::to_string(bit) + " ELSE 0 END";
+}
+
+/// A touch's own lookback in microseconds, held within what fits; NULL where it has none.
+std::string own_lookback(const BoundTier &tier) {
+  if (!tier.lookback)
+    return "NULL::bigint";
+  const std::string column = "touch." + tier.lookback->quoted;
+  return "CASE WHEN " + column + " IS NOT NULL THEN GREATEST(-9e17, LEAST(9e17, pg_catalog.\"extract\"('epoch', " +
+         column + ") * 1000000))::bigint END";
+}
+
+/// Whether a rule also matches on the conversion's id or time.
+bool is_used(const Binding &binding, const Column &column) {
+  for (const Column &used : binding.columns)
+    if (used.name == column.name)
+      return true;
+  return false;
+}
+
+} // namespace
+
+std::string conversions_in_range(const Binding &binding) {
+  const std::string &relation = binding.conversions.name;
+  const std::string time = "conversion." + binding.time.quoted;
+  const std::string id = "conversion." + binding.id.quoted;
+  std::string sql = "SELECT " + conversion_columns(binding, "true", "$3") + " FROM " + relation +
+                    " AS conversion WHERE " + time + " >= $1 AND " + time + " < $2" + and_filter(binding.spec.filter);
+  if (!binding.id_is_unique) {
+    const std::string equality = pg::equality(binding.id.type.oid, binding.id.type.oid);
+    sql += " AND NOT EXISTS (SELECT FROM (SELECT " + id + " AS id, " + time + " AS at FROM " + relation +
+           " AS conversion WHERE true" + and_filter(binding.spec.filter) + ") AS earlier WHERE earlier.id" +
+           (pg::is_deterministic(binding.id.type.collation) ? "" : c_collate(binding.id)) + " " +
+           (equality.empty() ? "=" : equality) + " " + id + " AND earlier.at < " + time + ")";
+  }
+  return sql + " ORDER BY " + time + ", " + id + c_collate(binding.id);
+}
+
+std::string conversions_by_id(const Binding &binding) {
+  const std::string time = "conversion." + binding.time.quoted;
+  const std::string equality = pg::equality(binding.id.type.oid, binding.id.type.oid);
+  const std::string is_one =
+      binding.spec.filter.empty() ? "true" : "COALESCE(" + embed(binding.spec.filter) + ", false)";
+  return "SELECT " + conversion_columns(binding, is_one, "$2") + " FROM " + binding.conversions.name +
+         " AS conversion WHERE conversion." + binding.id.quoted +
+         (pg::is_deterministic(binding.id.type.collation) ? "" : c_collate(binding.id)) + " " +
+         (equality.empty() ? "=" : equality) + " $1 ORDER BY " + time;
+}
+
+std::string touchpoints_of(const Binding &binding, std::size_t number, Search search) {
+  const BoundTier &tier = binding.tiers[number];
+  const TierSpec &spec = binding.spec.tiers[number];
+  const bool near_misses = search == Search::near_misses;
+  const std::string time = "touch." + tier.time.quoted;
+  const std::string id = "touch." + tier.id.quoted;
+  const std::string at = "conversion." + binding.time.quoted;
+  const std::string empty = param(kParamEmpty);
+
+  std::string arrays = "ROWS FROM (";
+  std::string names;
+  const auto unnest = [&](int number, const std::string &name) {
+    arrays += (names.empty() ? "" : ", ") + ("pg_catalog.unnest(" + param(number) + ")");
+    names += (names.empty() ? "" : ", ") + name;
+  };
+  unnest(kParamNumber, "\"?number\"");
+  unnest(kParamSince, "\"?since\"");
+  unnest(kParamUntil, "\"?until\"");
+  unnest(kParamId, is_used(binding, binding.id) ? "\"?id\"" : binding.id.quoted);
+  unnest(kParamTime, is_used(binding, binding.time) ? "\"?time\"" : binding.time.quoted);
+  for (std::size_t i = 0; i < binding.columns.size(); ++i)
+    unnest(kParamColumns + static_cast<int>(i), binding.columns[i].quoted);
+  arrays += ") AS conversion(" + names + ")";
+
+  // The filter sees the touch alone, so that a bare column name can't mean the conversion's.
+  std::string touches = "(SELECT " + id + ", " + time;
+  for (const Column &column : tier.columns)
+    touches += ", touch." + column.quoted;
+  if (near_misses)
+    touches += ", " + (spec.filter.empty() ? "true" : embed(spec.filter)) + " AS \"?filter\"";
+  touches += " FROM " + tier.touchpoints.name + " AS touch";
+  if (!near_misses && !spec.filter.empty())
+    touches += " WHERE " + embed(spec.filter);
+  touches += ") AS touch";
+
+  std::string sql = "SELECT conversion.\"?number\", " + time + ", " + id + ", " + own_lookback(tier) + ", " +
+                    fact(has_empty_key(tier, empty), core::kEmptyKey);
+  if (!tier.conflict.empty())
+    sql += " + " + fact(conflicts(binding, tier, empty), core::kConflict);
+  if (near_misses) {
+    sql += " + " + fact("(\"?filter\") IS NOT TRUE", core::kFiltered);
+    if (!spec.predicate.empty())
+      sql += " + " + fact(embed(spec.predicate) + " IS NOT TRUE", core::kPredicateFails);
+  }
+  for (const Column &column : tier.columns)
+    sql += ", touch." + column.quoted;
+  sql += " FROM " + arrays + " JOIN " + touches + " ON ";
+  for (const Pair &pair : tier.match)
+    sql += equals(binding, pair) + " AND ";
+  sql += time + " >= conversion.\"?since\" AND " + time + " <= conversion.\"?until\"";
+  // Constants for the batch as well: they prune partitions where the join can't.
+  sql += " WHERE " + time + " >= " + param(kParamEarliest) + " AND " + time + " <= " + param(kParamLatest) + " AND " +
+         id + " IS NOT NULL";
+  if (!near_misses && !spec.predicate.empty())
+    sql += " AND " + embed(spec.predicate);
+  if (near_misses)
+    sql += " ORDER BY " + time + " > " + at + ", GREATEST(" + time + ", " + at + "), " + time + " DESC, " + id +
+           c_collate(tier.id) + " DESC LIMIT " + param(kParamLimit); // the nearest: before, then after
+  return sql;
+}
+
+std::string condition_on(const Relation &relation, const char *alias, const std::string &condition) {
+  return "SELECT FROM " + relation.name + " AS " + alias + " WHERE " + embed(condition);
+}
+
+} // namespace attribution::engine

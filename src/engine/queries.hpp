@@ -1,0 +1,48 @@
+// The SQL that the engine runs, written out for one rule.
+#pragma once
+
+#include "engine/binding.hpp"
+
+namespace attribution::engine {
+
+/// The columns that every conversion query gives first; Binding::columns follow, then one boolean for each of them:
+/// whether it is a declared empty value.
+enum ConversionColumn : int { kConversionId = 1, kConversionTime, kConversionIsOne, kConversionColumns };
+
+/// Conversions with $1 <= time < $2, of several rows of one id the earliest, by (time, id). $3: the empty values,
+/// text[].
+std::string conversions_in_range(const Binding &binding);
+/// All rows with the id $1, by time, whether or not they pass the rule's filter (kConversionIsOne). $2: the empty
+/// values.
+std::string conversions_by_id(const Binding &binding);
+
+/// The columns that every touch query gives first; BoundTier::columns follow.
+enum TouchColumn : int { kTouchNumber = 1, kTouchTime, kTouchId, kTouchLookback, kTouchFacts, kTouchColumns };
+
+/// What to look for.
+enum class Search {
+  eligible,   ///< touchpoints that may be eligible: filter and predicate hold
+  near_misses ///< the nearest of all that match, with the facts that rule them out
+};
+
+/// A parameter of a touch query that holds one value for each conversion of the batch, as an array.
+enum TouchParam : int {
+  kParamNumber = 1, ///< int4[]: the conversion's place in the batch
+  kParamSince,      ///< timestamptz[]: the earliest time worth returning; kParamUntil: the latest
+  kParamUntil,
+  kParamId,       ///< the conversions' ids
+  kParamTime,     ///< the conversions' times
+  kParamEarliest, ///< timestamptz: the least kParamSince; kParamLatest: the greatest kParamUntil
+  kParamLatest,
+  kParamEmpty,  ///< text[]: the empty values
+  kParamLimit,  ///< int8: how many at most; null for all
+  kParamColumns ///< the first of Binding::columns, each an array
+};
+
+/// Touchpoints of one tier for a batch of conversions.
+std::string touchpoints_of(const Binding &binding, std::size_t tier, Search search);
+
+/// A query that reads a relation through a condition alone: for a clear error about the condition.
+std::string condition_on(const Relation &relation, const char *alias, const std::string &condition);
+
+} // namespace attribution::engine

@@ -1,0 +1,37 @@
+// A rule as its author wrote it, with the overrides of one call applied.
+#pragma once
+
+#include "core/rule.hpp"
+#include "pg/spi.hpp"
+
+#include <optional>
+
+namespace attribution::engine {
+
+struct TierSpec {
+  std::string name;
+  Oid touchpoints = InvalidOid;
+  std::string id_column, time_column;
+  std::vector<std::string> match, conversion_match;       ///< same length
+  std::vector<std::string> conflict, conversion_conflict; ///< same length
+  std::string filter, predicate, lookback_column;         ///< empty: none
+  core::Micros lookback = 0, skew = 0;
+  bool strict = false;
+  std::optional<core::Micros> horizon; ///< touchpoints before it are gone
+};
+
+struct RuleSpec {
+  std::string name;
+  std::int32_t version = 0;
+  Oid owner = InvalidOid;
+  Oid conversions = InvalidOid;
+  std::string id_column, time_column, filter, path, model;
+  std::vector<std::string> empty;
+  std::vector<TierSpec> tiers; ///< strongest first
+};
+
+/// Reads a rule's active version, or the draft of a rule that has none yet, as the present user. `overrides` is the
+/// jsonb of the call. SQL checks both (attribution._spec): an unknown rule, tier, key or value is an ERROR there.
+RuleSpec load_spec(Datum rule_name, Datum overrides);
+
+} // namespace attribution::engine

@@ -1,0 +1,128 @@
+#include "engine/touch_source.hpp"
+
+namespace attribution::engine {
+
+namespace {
+
+/// Makes a core::Touch of each row of a touch query.
+class Rows final : public pg::RowReceiver {
+public:
+  Rows(std::size_t tier, CandidateSink &sink) : tier_(static_cast<std::uint32_t>(tier)), sink_(sink) {}
+
+  bool row(TupleTableSlot *slot) noexcept override {
+    const auto value = [slot](int column) { return slot->tts_values[column - 1]; };
+    core::Touch touch;
+    touch.time = DatumGetTimestampTz(value(kTouchTime));
+    touch.tier = tier_;
+    touch.facts = static_cast<std::uint8_t>(DatumGetInt32(value(kTouchFacts)));
+    if (!slot->tts_isnull[kTouchLookback - 1])
+      touch.lookback = DatumGetInt64(value(kTouchLookback));
+    return sink_.offer(static_cast<std::uint32_t>(DatumGetInt32(value(kTouchNumber))), touch, slot);
+  }
+
+private:
+  std::uint32_t tier_;
+  CandidateSink &sink_;
+};
+
+/// An array parameter of one value for each of `which`.
+template <class F> pg::Param array_of(const pg::Type &type, const std::vector<std::uint32_t> &which, F value) {
+  std::vector<Datum> values;
+  std::vector<char> nulls;
+  values.reserve(which.size());
+  nulls.reserve(which.size());
+  for (std::uint32_t conversion : which) {
+    const pg::Param param = value(conversion);
+    values.push_back(param.value);
+    nulls.push_back(param.null);
+  }
+  return {type.array(values.data(), reinterpret_cast<bool *>(nulls.data()), values.size()), false};
+}
+
+} // namespace
+
+SqlTouchSource::SqlTouchSource(const Binding &binding, Oid reader)
+    : binding_(binding), reader_(reader), eligible_(binding.tiers.size()), near_(binding.tiers.size()) {}
+
+const pg::Plan &SqlTouchSource::plan(std::size_t tier, Search search) {
+  pg::Plan &plan = (search == Search::eligible ? eligible_ : near_)[tier];
+  if (!plan) {
+    std::vector<Oid> types = {INT4ARRAYOID,
+                              TIMESTAMPTZARRAYOID,
+                              TIMESTAMPTZARRAYOID,
+                              binding_.id.type.array_oid(),
+                              TIMESTAMPTZARRAYOID,
+                              TIMESTAMPTZOID,
+                              TIMESTAMPTZOID,
+                              TEXTARRAYOID,
+                              INT8OID};
+    for (const Column &column : binding_.columns)
+      types.push_back(column.type.array_oid());
+    plan = pg::Plan(touchpoints_of(binding_, tier, search), types);
+    plan.check_reader(reader_);
+  }
+  return plan;
+}
+
+void SqlTouchSource::prepare_all() {
+  for (std::size_t tier = 0; tier < binding_.tiers.size(); ++tier) {
+    plan(tier, Search::eligible);
+    plan(tier, Search::near_misses);
+  }
+}
+
+void SqlTouchSource::run(const pg::Plan &plan, Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier,
+                         core::Micros before, core::Micros after, pg::Param limit, CandidateSink &sink) {
+  pg::Context memory("attribution touch query");
+  pg::Within within(memory);
+  const pg::Type number = pg::Type::of(INT4OID, InvalidOid);
+  const pg::Type time = pg::Type::of(TIMESTAMPTZOID, InvalidOid);
+  const auto since = [&](std::uint32_t i) { return core::minus(batch.times[i], before); };
+  const auto until = [&](std::uint32_t i) { return core::plus(batch.times[i], after); };
+
+  core::Micros earliest = core::kInfinity;
+  core::Micros latest = core::kMinusInfinity;
+  for (std::uint32_t i : which) {
+    earliest = std::min(earliest, since(i));
+    latest = std::max(latest, until(i));
+  }
+  std::vector<pg::Param> params;
+  params.push_back(array_of(number, which, [](std::uint32_t i) {
+    return pg::Param{Int32GetDatum(static_cast<std::int32_t>(i)), false};
+  }));
+  params.push_back(array_of(time, which, [&](std::uint32_t i) {
+    return pg::Param{TimestampTzGetDatum(since(i)), false};
+  }));
+  params.push_back(array_of(time, which, [&](std::uint32_t i) {
+    return pg::Param{TimestampTzGetDatum(until(i)), false};
+  }));
+  params.push_back(array_of(binding_.id.type, which, [&](std::uint32_t i) { return pg::Param{batch.ids[i], false}; }));
+  params.push_back(array_of(time, which, [&](std::uint32_t i) {
+    return pg::Param{TimestampTzGetDatum(batch.times[i]), false};
+  }));
+  params.push_back({TimestampTzGetDatum(earliest), false});
+  params.push_back({TimestampTzGetDatum(latest), false});
+  params.push_back(text_array(binding_.spec.empty));
+  params.push_back(limit);
+  for (std::size_t column = 0; column < batch.columns.size(); ++column)
+    params.push_back(array_of(binding_.columns[column].type, which, [&](std::uint32_t i) {
+      return pg::Param{batch.columns[column].values[i], batch.columns[column].nulls[i] != 0};
+    }));
+  Rows rows(tier, sink);
+  plan.run(params, rows);
+}
+
+void SqlTouchSource::gather(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier,
+                            CandidateSink &sink) {
+  const core::Tier &t = binding_.rule.tiers[tier];
+  run(plan(tier, Search::eligible), batch, which, tier, t.lookback, t.skew, {}, sink);
+}
+
+void SqlTouchSource::gather_near(Batch &batch, std::uint32_t conversion, std::size_t tier, std::int64_t most,
+                                 CandidateSink &sink) {
+  const core::Micros reach = core::plus(binding_.rule.tiers[tier].lookback, binding_.rule.tiers[tier].lookback);
+  run(plan(tier, Search::near_misses), batch, {conversion}, tier, reach,
+      std::max(reach, binding_.rule.tiers[tier].skew), {Int64GetDatum(most), false}, sink);
+}
+
+} // namespace attribution::engine

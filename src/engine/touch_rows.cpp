@@ -1,0 +1,55 @@
+#include "engine/touch_rows.hpp"
+
+#include "engine/batch.hpp"
+#include "engine/queries.hpp"
+
+namespace attribution::engine {
+
+TouchRowStore::TouchRowStore(const Binding &binding, MemoryContext memory)
+    : binding_(binding), memory_(memory), id_order_(binding.touch_id.oid), shapes_(binding.tiers.size(), nullptr) {}
+
+std::uintptr_t TouchRowStore::keep(std::size_t tier, TupleTableSlot *slot) {
+  MemoryContext outer = MemoryContextSwitchTo(memory_);
+  if (shapes_[tier] == nullptr)
+    shapes_[tier] = CreateTupleDescCopy(slot->tts_tupleDescriptor);
+  MinimalTuple tuple = ExecCopySlotMinimalTuple(slot);
+  MemoryContextSwitchTo(outer);
+  bytes_ += tuple->t_len;
+  return reinterpret_cast<std::uintptr_t>(tuple);
+}
+
+void TouchRowStore::release(std::uintptr_t row) {
+  MinimalTuple tuple = reinterpret_cast<MinimalTuple>(row);
+  bytes_ -= tuple->t_len;
+  pfree(tuple);
+}
+
+Datum TouchRowStore::get(const core::Touch &touch, int column, bool *null) const {
+  HeapTupleData tuple{};
+  tuple.t_data = reinterpret_cast<HeapTupleHeader>(touch.row - MINIMAL_TUPLE_OFFSET);
+  tuple.t_len = reinterpret_cast<MinimalTuple>(touch.row)->t_len + MINIMAL_TUPLE_OFFSET;
+  return heap_getattr(&tuple, column, shapes_[touch.tier], null);
+}
+
+Datum TouchRowStore::id(const core::Touch &touch) const {
+  bool null = true;
+  return get(touch, kTouchId, &null);
+}
+
+int TouchRowStore::compare_ids(const core::Touch &a, const core::Touch &b) { return id_order_(id(a), id(b)); }
+
+int TouchRowStore::compare_texts(const core::Touch &a, const core::Touch &b) {
+  const std::vector<Column> &columns = binding_.tiers[a.tier].columns;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const auto text = [&](const core::Touch &touch) {
+      bool null = true;
+      const Datum value = get(touch, kTouchColumns + static_cast<int>(i), &null);
+      return null ? nullptr : columns[i].type.text(value);
+    };
+    if (int order = engine::compare_texts(text(a), text(b)))
+      return order;
+  }
+  return 0;
+}
+
+} // namespace attribution::engine

@@ -1,0 +1,33 @@
+// The rows of the touchpoints that are kept: what the core's handles stand for.
+#pragma once
+
+#include "engine/binding.hpp"
+#include "pg/memory.hpp"
+
+namespace attribution::engine {
+
+/// Owns copies of rows of touch queries (TouchColumn). Answers the core's questions about them.
+class TouchRowStore final : public core::TouchRows {
+public:
+  TouchRowStore(const Binding &binding, MemoryContext memory);
+
+  /// Copies a row of a tier. May raise an ERROR: for use inside PostgreSQL's executor.
+  std::uintptr_t keep(std::size_t tier, TupleTableSlot *slot);
+  void release(std::uintptr_t row);
+  std::size_t bytes() const noexcept { return bytes_; }
+
+  Datum id(const core::Touch &touch) const;
+  int compare_ids(const core::Touch &a, const core::Touch &b) override;
+  int compare_texts(const core::Touch &a, const core::Touch &b) override;
+
+private:
+  Datum get(const core::Touch &touch, int column, bool *null) const;
+
+  const Binding &binding_;
+  MemoryContext memory_;
+  pg::Order id_order_;
+  std::vector<TupleDesc> shapes_; ///< by tier
+  std::size_t bytes_ = 0;
+};
+
+} // namespace attribution::engine
