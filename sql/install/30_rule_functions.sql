@@ -1,0 +1,379 @@
+-- Making and changing rules. Every function runs as its caller; the guards on the tables decide who may.
+
+-- The library checks a version of a rule as its owner: relations, columns, types, expressions, privileges.
+CREATE FUNCTION attribution._check(rule text, overrides jsonb, OUT conversion_id text, OUT touch_id text)
+RETURNS SETOF record LANGUAGE c STABLE ROWS 1 AS 'MODULE_PATHNAME', 'attribution_check';
+COMMENT ON FUNCTION attribution._check(text, jsonb) IS 'Raises what is wrong with a version of a rule; returns the types of its ids.';
+
+CREATE FUNCTION attribution._draft(of_rule text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  active integer;
+  newest integer;
+BEGIN
+  SELECT r.active_version INTO active FROM attribution.rule AS r WHERE r.rule = of_rule FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'rule "%" does not exist', of_rule
+      USING ERRCODE = 'undefined_object', HINT = 'attribution.rules lists the rules there are.';
+  END IF;
+  SELECT max(v.version) INTO STRICT newest FROM attribution.rule_version AS v WHERE v.rule = of_rule;
+  IF newest IS DISTINCT FROM active THEN
+    RETURN newest;
+  END IF;
+  INSERT INTO attribution.rule_version
+    SELECT v.rule, newest + 1, v.conversions, v.id_column, v.time_column, v.filter, v.path, v.model, v.empty
+    FROM attribution.rule_version AS v WHERE v.rule = of_rule AND v.version = newest;
+  INSERT INTO attribution.tier
+    SELECT t.rule, newest + 1, t.tier, t.strength, t.touchpoints, t.id_column, t.time_column, t.match, t.conversion_match,
+      t.conflict, t.conversion_conflict, t.filter, t.predicate, t.lookback, t.lookback_column, t.skew, t.strict
+    FROM attribution.tier AS t WHERE t.rule = of_rule AND t.version = newest;
+  RETURN newest + 1;
+END
+$$;
+COMMENT ON FUNCTION attribution._draft(text) IS 'The version of a rule that may be changed: the newest, or a copy of it if that is active. Locks the rule.';
+
+CREATE FUNCTION attribution._settle(of_rule text, draft integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  types record;
+  schema_name name;
+  made text;
+  signature text;
+  result text;
+BEGIN
+  SELECT * INTO STRICT types FROM attribution._check(of_rule, jsonb_build_object('version', draft));
+  SELECT r.function_schema INTO STRICT schema_name FROM attribution.rule AS r WHERE r.rule = of_rule;
+  FOREACH made IN ARRAY ARRAY['attribute', 'touchpoints', 'explain'] LOOP
+    signature := format('%I.%I(%s)', schema_name, of_rule || '_' || made,
+      CASE made WHEN 'explain' THEN types.conversion_id || ', jsonb' ELSE 'timestamptz, timestamptz, jsonb' END);
+    result := CASE made
+      WHEN 'attribute' THEN format('conversion_id %s, conversion_time timestamptz, outcome text, tier text, touch_id %s, '
+        'touch_time timestamptz, credit_position integer, credit float8', types.conversion_id, types.touch_id)
+      WHEN 'touchpoints' THEN format('conversion_id %s, conversion_time timestamptz, tier text, touch_position integer, '
+        'path_length integer, touch_id %s, touch_time timestamptz, credit float8', types.conversion_id, types.touch_id)
+      ELSE format('tier text, touch_id %s, touch_time timestamptz, reason text, verdict text, credit float8',
+        types.touch_id) END;
+    -- Another type of id means another function: it must go first. What depends on it stops that, rightly.
+    IF to_regprocedure(signature) IS NOT NULL
+       AND pg_get_function_result(to_regprocedure(signature)) <> format('TABLE(%s)', replace(replace(result,
+         'timestamptz', 'timestamp with time zone'), 'float8', 'double precision')) THEN
+      EXECUTE 'DROP FUNCTION ' || signature;
+    END IF;
+    -- No SET search_path, so that the function is inlined and its rows are not copied once more; all names are qualified.
+    EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS TABLE (%s) LANGUAGE sql STABLE AS %L',
+      schema_name, of_rule || '_' || made,
+      CASE made WHEN 'explain' THEN format('conversion_id %s, overrides pg_catalog.jsonb DEFAULT ''{}''', types.conversion_id)
+        ELSE 'since pg_catalog.timestamptz DEFAULT ''-infinity'', until pg_catalog.timestamptz DEFAULT ''infinity'', '
+          'overrides pg_catalog.jsonb DEFAULT ''{}''' END,
+      result,
+      format('SELECT * FROM attribution.%I(%L, %s) AS made(%s)', '_' || made, of_rule,
+        CASE made WHEN 'explain' THEN '$1, $2' ELSE '$1, $2, $3' END, result));
+    EXECUTE format('COMMENT ON FUNCTION %s IS %L', signature,
+      format('attribution.%s() for rule "%s", with ids of their own types.', made, of_rule));
+    -- The function goes with the extension that it calls, without keeping anybody from dropping it.
+    EXECUTE format('ALTER FUNCTION %s DEPENDS ON EXTENSION attribution', signature);
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION attribution._settle(text, integer) IS 'Checks a draft and makes the rule''s typed functions.';
+
+CREATE FUNCTION attribution._warn_without_index(of_rule text, of_version integer, of_tier text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  t attribution.tier%ROWTYPE;
+BEGIN
+  SELECT * INTO STRICT t FROM attribution.tier AS x
+    WHERE x.rule = of_rule AND x.version = of_version AND x.tier = of_tier;
+  IF (SELECT c.relkind IN ('r', 'p', 'm') FROM pg_class AS c WHERE c.oid = t.touchpoints) AND NOT EXISTS (
+    SELECT FROM pg_index AS i
+    WHERE i.indrelid = t.touchpoints AND i.indisvalid AND i.indpred IS NULL
+      AND (SELECT array_agg(a.attname ORDER BY a.attname)
+           FROM generate_series(0, cardinality(t.match) - 1) AS k
+           JOIN pg_attribute AS a ON a.attrelid = t.touchpoints AND a.attnum = i.indkey[k])
+        = (SELECT array_agg(DISTINCT m ORDER BY m) FROM unnest(t.match) AS m))
+  THEN
+    RAISE WARNING 'no index serves tier "%"', of_tier
+      USING DETAIL = format('Finding its touchpoints would read all of %s.', t.touchpoints),
+        HINT = format('CREATE INDEX ON %s (%s, %I);', t.touchpoints,
+          (SELECT string_agg(quote_ident(m), ', ' ORDER BY k) FROM unnest(t.match) WITH ORDINALITY AS u(m, k)),
+          t.time_column);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION attribution._warn_without_index(text, integer, text) IS 'Warns if no index begins with the match columns of a tier.';
+
+CREATE FUNCTION attribution.create_rule(rule text, conversions regclass, id_column name, time_column name,
+  filter text DEFAULT NULL, path text DEFAULT 'first_match', model text DEFAULT 'last_touch',
+  empty text[] DEFAULT '{"",00000000-0000-0000-0000-000000000000}')
+RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF rule IS NULL OR rule = '' OR octet_length(rule) > 51 THEN
+    RAISE EXCEPTION 'a rule needs a name of 1 to 51 bytes' USING ERRCODE = 'invalid_name',
+      DETAIL = 'It begins the names of the functions that are made for the rule.';
+  END IF;
+  IF conversions IS NULL OR id_column IS NULL OR time_column IS NULL THEN
+    RAISE EXCEPTION 'conversions, id_column and time_column must not be null' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
+  IF EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = create_rule.rule) THEN
+    RAISE EXCEPTION 'rule "%" already exists', rule USING ERRCODE = 'duplicate_object',
+      HINT = 'Change it by attribution.alter_rule(), or drop it by attribution.drop_rule().';
+  END IF;
+  PERFORM attribution._check_names(path, model);
+  INSERT INTO attribution.rule VALUES (rule, current_user::regrole, NULL,
+    (SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = conversions));
+  INSERT INTO attribution.rule_version
+    VALUES (rule, 1, conversions, id_column, time_column, nullif(filter, ''), path, model, coalesce(empty, '{}'));
+  PERFORM attribution._settle(rule, 1);
+  RETURN 1;
+END
+$$;
+COMMENT ON FUNCTION attribution.create_rule(text, regclass, name, name, text, text, text, text[]) IS
+'Makes a rule over a table of conversions; add tiers to it next. It belongs to you and runs with your rights.
+filter: SQL condition on the table''s columns; path: first_match or all; model: last_touch or first_touch;
+empty: values, by their text, that are no key. Returns the version, 1. Makes <rule>_attribute(), <rule>_touchpoints()
+and <rule>_explain() in the table''s schema.';
+
+CREATE FUNCTION attribution._check_tier(t attribution.tier) RETURNS attribution.tier
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  t.filter := nullif(t.filter, '');
+  t.predicate := nullif(t.predicate, '');
+  t.lookback_column := nullif(t.lookback_column, '');
+  PERFORM attribution._check_duration(format('lookback of tier "%s"', t.tier), t.lookback, '0');
+  PERFORM attribution._check_duration(format('skew of tier "%s"', t.tier), t.skew, '0');
+  IF t."strict" AND t.skew > '0' THEN
+    RAISE EXCEPTION 'tier "%" can not be strict and tolerate skew', t.tier USING ERRCODE = 'invalid_parameter_value',
+      DETAIL = 'strict wants a touchpoint before the conversion; skew lets it be after.';
+  END IF;
+  IF cardinality(t.match) = 0 OR array_position(t.match || t.conversion_match, NULL) IS NOT NULL THEN
+    RAISE EXCEPTION 'match of tier "%" must name at least one column, and no null', t.tier
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF cardinality(t.match) <> cardinality(t.conversion_match) THEN
+    RAISE EXCEPTION 'match and conversion_match of tier "%" must name as many columns', t.tier
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They name %s and %s.', cardinality(t.match),
+        cardinality(t.conversion_match));
+  END IF;
+  IF cardinality(t.conflict) <> cardinality(t.conversion_conflict)
+     OR array_position(t.conflict || t.conversion_conflict, NULL) IS NOT NULL THEN
+    RAISE EXCEPTION 'conflict and conversion_conflict of tier "%" must name as many columns, and no null', t.tier
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  RETURN t;
+END
+$$;
+COMMENT ON FUNCTION attribution._check_tier(attribution.tier) IS 'Raises an error for settings that make no tier; '''' becomes null.';
+
+CREATE FUNCTION attribution._place(of_rule text, of_version integer, of_tier text, before text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  place integer;
+BEGIN
+  IF before IS NULL THEN
+    RETURN (SELECT coalesce(max(t.strength), 0) + 1 FROM attribution.tier AS t
+            WHERE t.rule = of_rule AND t.version = of_version);
+  END IF;
+  SELECT t.strength INTO place FROM attribution.tier AS t
+    WHERE t.rule = of_rule AND t.version = of_version AND t.tier = before AND t.tier <> of_tier;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'rule "%" has no tier "%" to go before', of_rule, before USING ERRCODE = 'undefined_object',
+      HINT = 'attribution.tiers lists the tiers there are.';
+  END IF;
+  UPDATE attribution.tier AS t SET strength = t.strength + 1
+    WHERE t.rule = of_rule AND t.version = of_version AND t.strength >= place;
+  RETURN place;
+END
+$$;
+COMMENT ON FUNCTION attribution._place(text, integer, text, text) IS 'Makes room for a tier before another, or at the end; returns its strength.';
+
+CREATE FUNCTION attribution.add_tier(rule text, tier text, touchpoints regclass, match name[], lookback interval,
+  conversion_match name[] DEFAULT NULL, conflict name[] DEFAULT NULL, conversion_conflict name[] DEFAULT NULL,
+  id_column name DEFAULT NULL, time_column name DEFAULT NULL, filter text DEFAULT NULL, predicate text DEFAULT NULL,
+  lookback_column name DEFAULT NULL, skew interval DEFAULT '0', strict boolean DEFAULT false, before text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  draft integer := attribution._draft(rule);
+  defaults attribution.rule_version%ROWTYPE;
+  t attribution.tier%ROWTYPE;
+BEGIN
+  IF tier IS NULL OR tier = '' THEN
+    RAISE EXCEPTION 'a tier needs a name' USING ERRCODE = 'invalid_name';
+  END IF;
+  IF touchpoints IS NULL OR match IS NULL THEN
+    RAISE EXCEPTION 'touchpoints and match must not be null' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
+  IF EXISTS (SELECT FROM attribution.tier AS x WHERE x.rule = add_tier.rule AND x.version = draft AND x.tier = add_tier.tier) THEN
+    RAISE EXCEPTION 'rule "%" already has a tier "%"', rule, tier USING ERRCODE = 'duplicate_object',
+      HINT = 'Change it by attribution.alter_tier(), or drop it by attribution.drop_tier().';
+  END IF;
+  SELECT * INTO STRICT defaults FROM attribution.rule_version AS v WHERE v.rule = add_tier.rule AND v.version = draft;
+  t.rule := rule;
+  t.version := draft;
+  t.tier := tier;
+  t.strength := attribution._place(rule, draft, tier, before);
+  t.touchpoints := touchpoints;
+  t.id_column := coalesce(id_column, defaults.id_column);
+  t.time_column := coalesce(time_column, defaults.time_column);
+  t.match := match;
+  t.conversion_match := coalesce(conversion_match, match);
+  t.conflict := coalesce(conflict, '{}');
+  t.conversion_conflict := coalesce(conversion_conflict, conflict, '{}');
+  t.filter := filter;
+  t.predicate := predicate;
+  t.lookback := lookback;
+  t.lookback_column := lookback_column;
+  t.skew := coalesce(skew, '0');
+  t."strict" := coalesce("strict", false);
+  t := attribution._check_tier(t);
+  INSERT INTO attribution.tier VALUES (t.*);
+  PERFORM attribution._settle(rule, draft);
+  PERFORM attribution._warn_without_index(rule, draft, tier);
+END
+$$;
+COMMENT ON FUNCTION attribution.add_tier(text, text, regclass, name[], interval, name[], name[], name[], name, name, text, text, name, interval, boolean, text) IS
+'Adds a way to match to a rule: touchpoints whose match columns equal the conversion''s (conversion_match: their names
+there), at most lookback before it. conflict: columns that must not differ while both are non-empty. id_column and
+time_column default to the rule''s. filter: SQL condition on the touchpoint''s columns; predicate: one on touch.column and
+conversion.column. lookback_column: an interval of the touchpoint''s own, capped by lookback. skew: how long after the
+conversion it may be. strict: it must be before it. before: the tier it goes before; by default it comes last.';
+
+CREATE FUNCTION attribution.alter_rule(rule text, filter text DEFAULT NULL, path text DEFAULT NULL,
+  model text DEFAULT NULL, empty text[] DEFAULT NULL)
+RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  draft integer := attribution._draft(rule);
+BEGIN
+  PERFORM attribution._check_names(coalesce(path, 'all'), coalesce(model, 'last_touch'));
+  UPDATE attribution.rule_version AS v SET
+    filter = nullif(coalesce(alter_rule.filter, v.filter), ''),
+    path = coalesce(alter_rule.path, v.path),
+    model = coalesce(alter_rule.model, v.model),
+    empty = coalesce(alter_rule.empty, v.empty)
+  WHERE v.rule = alter_rule.rule AND v.version = draft;
+  PERFORM attribution._settle(rule, draft);
+  RETURN draft;
+END
+$$;
+COMMENT ON FUNCTION attribution.alter_rule(text, text, text, text, text[]) IS
+'Changes settings of a rule in its draft; null keeps a setting, '''' clears a filter. Returns the draft''s version; activate() puts it in force.';
+
+CREATE FUNCTION attribution.alter_tier(rule text, tier text, match name[] DEFAULT NULL, lookback interval DEFAULT NULL,
+  conversion_match name[] DEFAULT NULL, conflict name[] DEFAULT NULL, conversion_conflict name[] DEFAULT NULL,
+  id_column name DEFAULT NULL, time_column name DEFAULT NULL, filter text DEFAULT NULL, predicate text DEFAULT NULL,
+  lookback_column name DEFAULT NULL, skew interval DEFAULT NULL, strict boolean DEFAULT NULL, before text DEFAULT NULL)
+RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  draft integer := attribution._draft(rule);
+  t attribution.tier%ROWTYPE;
+BEGIN
+  SELECT * INTO t FROM attribution.tier AS x WHERE x.rule = alter_tier.rule AND x.version = draft AND x.tier = alter_tier.tier;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'rule "%" has no tier "%"', rule, tier USING ERRCODE = 'undefined_object',
+      HINT = 'attribution.tiers lists the tiers there are.';
+  END IF;
+  IF before IS NOT NULL THEN
+    t.strength := attribution._place(rule, draft, tier, before);
+  END IF;
+  t.match := coalesce(match, t.match);
+  t.conversion_match := coalesce(conversion_match, match, t.conversion_match);
+  t.conflict := coalesce(conflict, t.conflict);
+  t.conversion_conflict := coalesce(conversion_conflict, conflict, t.conversion_conflict);
+  t.id_column := coalesce(id_column, t.id_column);
+  t.time_column := coalesce(time_column, t.time_column);
+  t.filter := coalesce(filter, t.filter);
+  t.predicate := coalesce(predicate, t.predicate);
+  t.lookback := coalesce(lookback, t.lookback);
+  t.lookback_column := coalesce(lookback_column, t.lookback_column);
+  t.skew := coalesce(skew, t.skew);
+  t."strict" := coalesce("strict", t."strict");
+  t := attribution._check_tier(t);
+  DELETE FROM attribution.tier AS x WHERE x.rule = alter_tier.rule AND x.version = draft AND x.tier = alter_tier.tier;
+  INSERT INTO attribution.tier VALUES (t.*);
+  PERFORM attribution._settle(rule, draft);
+  PERFORM attribution._warn_without_index(rule, draft, tier);
+  RETURN draft;
+END
+$$;
+COMMENT ON FUNCTION attribution.alter_tier(text, text, name[], interval, name[], name[], name[], name, name, text, text, name, interval, boolean, text) IS
+'Changes settings of a tier in the rule''s draft; null keeps a setting, '''' clears a text. Returns the draft''s version.';
+
+CREATE FUNCTION attribution.drop_tier(rule text, tier text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  draft integer := attribution._draft(rule);
+BEGIN
+  DELETE FROM attribution.tier AS t WHERE t.rule = drop_tier.rule AND t.version = draft AND t.tier = drop_tier.tier;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'rule "%" has no tier "%"', rule, tier USING ERRCODE = 'undefined_object',
+      HINT = 'attribution.tiers lists the tiers there are.';
+  END IF;
+  PERFORM attribution._settle(rule, draft);
+  RETURN draft;
+END
+$$;
+COMMENT ON FUNCTION attribution.drop_tier(text, text) IS 'Drops a tier from the rule''s draft. Returns the draft''s version.';
+
+CREATE FUNCTION attribution.activate(rule text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  newest integer;
+BEGIN
+  PERFORM FROM attribution.rule AS r WHERE r.rule = activate.rule FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'rule "%" does not exist', rule
+      USING ERRCODE = 'undefined_object', HINT = 'attribution.rules lists the rules there are.';
+  END IF;
+  SELECT max(v.version) INTO STRICT newest FROM attribution.rule_version AS v WHERE v.rule = activate.rule;
+  IF NOT EXISTS (SELECT FROM attribution.tier AS t WHERE t.rule = activate.rule AND t.version = newest) THEN
+    RAISE EXCEPTION 'rule "%" has no tiers', rule USING ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = 'Add one by attribution.add_tier().';
+  END IF;
+  PERFORM attribution._settle(rule, newest);
+  UPDATE attribution.rule AS r SET active_version = newest
+    WHERE r.rule = activate.rule AND r.active_version IS DISTINCT FROM newest;
+  RETURN newest;
+END
+$$;
+COMMENT ON FUNCTION attribution.activate(text) IS 'Puts the newest version of a rule in force. Returns it.';
+
+CREATE FUNCTION attribution.drop_rule(rule text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  made record;
+BEGIN
+  IF NOT EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = drop_rule.rule) THEN
+    RAISE EXCEPTION 'rule "%" does not exist', rule
+      USING ERRCODE = 'undefined_object', HINT = 'attribution.rules lists the rules there are.';
+  END IF;
+  FOR made IN
+    SELECT p.oid::regprocedure AS signature
+    FROM attribution.rule AS r JOIN pg_namespace AS n ON n.nspname = r.function_schema
+    JOIN pg_proc AS p ON p.pronamespace = n.oid
+    JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'x'
+    JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'attribution'
+    WHERE r.rule = drop_rule.rule
+      AND p.proname = ANY (ARRAY[rule || '_attribute', rule || '_touchpoints', rule || '_explain'])
+  LOOP
+    EXECUTE format('DROP FUNCTION %s', made.signature);
+  END LOOP;
+  -- Bottom up: a guard looks up the owner of what goes.
+  DELETE FROM attribution.tier AS t WHERE t.rule = drop_rule.rule;
+  DELETE FROM attribution.rule_version AS v WHERE v.rule = drop_rule.rule;
+  DELETE FROM attribution.rule AS r WHERE r.rule = drop_rule.rule;
+END
+$$;
+COMMENT ON FUNCTION attribution.drop_rule(text) IS 'Drops a rule, its versions and its typed functions. The tables it reads stay.';
+
+CREATE VIEW attribution.rules AS
+  SELECT r.rule, r.owner, v.version,
+    CASE WHEN v.version = r.active_version THEN 'active'
+         WHEN v.version > coalesce(r.active_version, 0) THEN 'draft' ELSE 'past' END AS state,
+    v.conversions, v.id_column, v.time_column, v.filter, v.path, v.model, v.empty, v.created_at
+  FROM attribution.rule AS r JOIN attribution.rule_version AS v USING (rule);
+COMMENT ON VIEW attribution.rules IS 'Rules and their versions: active, draft or past.';
+
+CREATE VIEW attribution.tiers AS
+  SELECT t.rule, t.version, r.state, t.strength, t.tier, t.touchpoints, t.match, t.conversion_match, t.lookback,
+    t.conflict, t.conversion_conflict, t.filter, t.predicate, t.lookback_column, t.skew, t.strict, t.id_column, t.time_column
+  FROM attribution.tier AS t JOIN attribution.rules AS r USING (rule, version);
+COMMENT ON VIEW attribution.tiers IS 'The tiers of every version of every rule; strength 1 is the strongest.';

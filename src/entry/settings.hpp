@@ -1,0 +1,16 @@
+// The attribution.* settings.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace attribution::entry {
+
+void define_settings();
+
+/// attribution.work_mem, in bytes.
+std::size_t work_mem();
+/// attribution.batch_size.
+std::uint32_t batch_size();
+
+} // namespace attribution::entry
