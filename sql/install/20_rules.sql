@@ -99,20 +99,20 @@ LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
 RETURN (pg_catalog."extract"('epoch', duration) * 1000000)::bigint;
 COMMENT ON FUNCTION attribution._micros(interval) IS 'An absolute duration in microseconds; a day is 86,400 s.';
 
-CREATE FUNCTION attribution._check_duration(setting text, duration interval, shortest interval) RETURNS void
+CREATE FUNCTION attribution._check_duration(setting text, duration interval) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF "extract"('year', duration) <> 0 OR "extract"('month', duration) <> 0 THEN
     RAISE EXCEPTION '% must not be counted in months or years: %', setting, duration
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Windows are absolute: write days or hours, such as ''30 days''.';
   END IF;
-  IF duration IS NULL OR NOT isfinite(duration) OR duration < shortest OR duration > '36500 days' THEN
-    RAISE EXCEPTION '% must be between % and 36500 days: %', setting, shortest, coalesce(duration::text, 'null')
+  IF duration IS NULL OR NOT isfinite(duration) OR duration < '0' OR duration > '36500 days' THEN
+    RAISE EXCEPTION '% must be between 0 and 36500 days: %', setting, coalesce(duration::text, 'null')
       USING ERRCODE = 'invalid_parameter_value';
   END IF;
 END
 $$;
-COMMENT ON FUNCTION attribution._check_duration(text, interval, interval) IS 'Raises an error for a duration that makes no window.';
+COMMENT ON FUNCTION attribution._check_duration(text, interval) IS 'Raises an error for a duration that makes no window.';
 
 CREATE FUNCTION attribution._spec(of_rule text, overrides jsonb)
 RETURNS TABLE (rule text, version integer, owner oid, conversions oid, id_column text, time_column text, filter text,
@@ -162,7 +162,7 @@ BEGIN
   END IF;
   chosen.path := coalesce(overrides ->> 'path', chosen.path);
   chosen.model := coalesce(overrides ->> 'model', chosen.model);
-  PERFORM attribution._check_names(chosen.path, chosen.model);
+  PERFORM attribution._check_rule(chosen.path, chosen.model);
 
   FOR name, value IN SELECT * FROM jsonb_each(coalesce(overrides -> 'lookback', '{}'))
                      UNION ALL SELECT w #>> '{}', 'null' FROM jsonb_array_elements(coalesce(overrides -> 'without_tiers', '[]')) AS w LOOP
@@ -172,7 +172,7 @@ BEGIN
         HINT = 'attribution.tiers lists the tiers there are.';
     END IF;
     IF jsonb_typeof(value) = 'string' THEN
-      PERFORM attribution._check_duration(format('lookback of tier "%s"', name), (value #>> '{}')::interval, '0');
+      PERFORM attribution._check_duration(format('lookback of tier "%s"', name), (value #>> '{}')::interval);
     ELSIF jsonb_typeof(value) <> 'null' THEN
       RAISE EXCEPTION 'lookback of tier "%" must be a string such as "7 days"', name
         USING ERRCODE = 'invalid_parameter_value';
@@ -195,7 +195,7 @@ END
 $$;
 COMMENT ON FUNCTION attribution._spec(text, jsonb) IS 'A rule as one call sees it: one row a tier, strongest first; durations in microseconds.';
 
-CREATE FUNCTION attribution._check_names(path text, model text) RETURNS void
+CREATE FUNCTION attribution._check_rule(path text, model text, empty text[] DEFAULT '{}') RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF path IS NULL OR path <> ALL (ARRAY['first_match', 'all']) THEN
@@ -206,6 +206,10 @@ BEGIN
     RAISE EXCEPTION 'unknown model "%"', model USING ERRCODE = 'invalid_parameter_value',
       HINT = 'A model is last_touch or first_touch.';
   END IF;
+  IF array_position(empty, NULL) IS NOT NULL THEN
+    RAISE EXCEPTION 'empty must not hold null' USING ERRCODE = 'null_value_not_allowed',
+      DETAIL = 'A null is never a key, whatever empty says.';
+  END IF;
 END
 $$;
-COMMENT ON FUNCTION attribution._check_names(text, text) IS 'Raises an error for a path or model that does not exist.';
+COMMENT ON FUNCTION attribution._check_rule(text, text, text[]) IS 'Raises an error for settings that make no rule.';

@@ -118,7 +118,7 @@ BEGIN
     RAISE EXCEPTION 'rule "%" already exists', rule USING ERRCODE = 'duplicate_object',
       HINT = 'Change it by attribution.alter_rule(), or drop it by attribution.drop_rule().';
   END IF;
-  PERFORM attribution._check_names(path, model);
+  PERFORM attribution._check_rule(path, model, empty);
   INSERT INTO attribution.rule VALUES (rule, current_user::regrole, NULL,
     (SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = conversions));
   INSERT INTO attribution.rule_version
@@ -139,8 +139,8 @@ BEGIN
   t.filter := nullif(t.filter, '');
   t.predicate := nullif(t.predicate, '');
   t.lookback_column := nullif(t.lookback_column, '');
-  PERFORM attribution._check_duration(format('lookback of tier "%s"', t.tier), t.lookback, '0');
-  PERFORM attribution._check_duration(format('skew of tier "%s"', t.tier), t.skew, '0');
+  PERFORM attribution._check_duration(format('lookback of tier "%s"', t.tier), t.lookback);
+  PERFORM attribution._check_duration(format('skew of tier "%s"', t.tier), t.skew);
   IF t."strict" AND t.skew > '0' THEN
     RAISE EXCEPTION 'tier "%" can not be strict and tolerate skew', t.tier USING ERRCODE = 'invalid_parameter_value',
       DETAIL = 'strict wants a touchpoint before the conversion; skew lets it be after.';
@@ -243,7 +243,7 @@ RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   draft integer := attribution._draft(rule);
 BEGIN
-  PERFORM attribution._check_names(coalesce(path, 'all'), coalesce(model, 'last_touch'));
+  PERFORM attribution._check_rule(coalesce(path, 'all'), coalesce(model, 'last_touch'), empty);
   UPDATE attribution.rule_version AS v SET
     filter = nullif(coalesce(alter_rule.filter, v.filter), ''),
     path = coalesce(alter_rule.path, v.path),
@@ -339,27 +339,28 @@ COMMENT ON FUNCTION attribution.activate(text) IS 'Puts the newest version of a 
 CREATE FUNCTION attribution.drop_rule(rule text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  made record;
+  made regprocedure[];
+  signature regprocedure;
 BEGIN
   IF NOT EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = drop_rule.rule) THEN
     RAISE EXCEPTION 'rule "%" does not exist', rule
       USING ERRCODE = 'undefined_object', HINT = 'attribution.rules lists the rules there are.';
   END IF;
-  FOR made IN
-    SELECT p.oid::regprocedure AS signature
+  made := ARRAY(
+    SELECT p.oid::regprocedure
     FROM attribution.rule AS r JOIN pg_namespace AS n ON n.nspname = r.function_schema
     JOIN pg_proc AS p ON p.pronamespace = n.oid
     JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'x'
     JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'attribution'
     WHERE r.rule = drop_rule.rule
-      AND p.proname = ANY (ARRAY[rule || '_attribute', rule || '_touchpoints', rule || '_explain'])
-  LOOP
-    EXECUTE format('DROP FUNCTION %s', made.signature);
-  END LOOP;
+      AND p.proname = ANY (ARRAY[r.rule || '_attribute', r.rule || '_touchpoints', r.rule || '_explain']));
   -- Bottom up: a guard looks up the owner of what goes.
   DELETE FROM attribution.tier AS t WHERE t.rule = drop_rule.rule;
   DELETE FROM attribution.rule_version AS v WHERE v.rule = drop_rule.rule;
   DELETE FROM attribution.rule AS r WHERE r.rule = drop_rule.rule;
+  FOREACH signature IN ARRAY made LOOP
+    EXECUTE format('DROP FUNCTION %s', signature);
+  END LOOP;
 END
 $$;
 COMMENT ON FUNCTION attribution.drop_rule(text) IS 'Drops a rule, its versions and its typed functions. The tables it reads stay.';

@@ -12,8 +12,8 @@ GRANT EXECUTE ON FUNCTION
   attribution._explain(text, "any", jsonb),
   attribution._spec(text, jsonb),
   attribution._micros(interval),
-  attribution._check_duration(text, interval, interval),
-  attribution._check_names(text, text)
+  attribution._check_duration(text, interval),
+  attribution._check_rule(text, text, text[])
 TO attribution_reader;
 
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA attribution TO attribution_admin;

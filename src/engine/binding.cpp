@@ -104,7 +104,7 @@ Pair bind_pair(Binding &binding, BoundTier &tier, const std::string &touch, cons
                const std::string &what) {
   Pair pair;
   pair.touch = find_column(tier.touchpoints, touch, what);
-  pair.conversion = use_column(binding, conversion, what);
+  pair.conversion = use_column(binding, conversion, "conversion_" + what);
   const Column &other = binding.columns[pair.conversion];
   const std::string both = "columns " + in_quotes(touch) + " of relation " + tier.touchpoints.name + " and " +
                            in_quotes(conversion) + " of relation " + binding.conversions.name;

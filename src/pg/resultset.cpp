@@ -4,7 +4,11 @@ namespace attribution::pg {
 
 ResultSet::ResultSet(FunctionCallInfo fcinfo) : result_(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)) {
   call([&] {
-    InitMaterializedSRF(fcinfo, 0);
+    // Without the flag a record's descriptor would be the executor's own, and freed after the first call.
+    if (result_ != nullptr && result_->expectedDesc == nullptr)
+      ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                      errmsg("function returning record called in context that cannot accept type record")));
+    InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
     scratch_ = AllocSetContextCreate(CurrentMemoryContext, "attribution result row", ALLOCSET_SMALL_SIZES);
   });
   values_.resize(static_cast<std::size_t>(result_->setDesc->natts));

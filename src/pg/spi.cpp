@@ -100,10 +100,12 @@ void Plan::check_reader(Oid role) const {
     ReleaseCachedPlan(cached, nullptr); // an unsaved plan's reference has no owner
   });
   if (OidIsValid(hidden)) {
-    const char *name = call([&] { return get_rel_name(hidden); });
+    const char *name = call([&] {
+      return quote_qualified_identifier(get_namespace_name(get_rel_namespace(hidden)), get_rel_name(hidden));
+    });
     const char *reader = call([&] { return GetUserNameFromId(role, false); });
     throw Error(ERRCODE_INSUFFICIENT_PRIVILEGE,
-                "row security of relation " + quoted(name) + " applies to role " + quoted(reader),
+                "row security of relation " + std::string(name) + " applies to role " + quoted(reader),
                 "A rule reads with its owner's rights, which would show rows that the policies hide from this role.",
                 "Read as the rule's owner or as a role that bypasses row security, or grant access to what the owner "
                 "stores for others.");

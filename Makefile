@@ -1,0 +1,108 @@
+# The attribution extension, built with PGXS:
+#     make && make install && make installcheck       (PG_CONFIG names the server's pg_config)
+# `make help` lists the tests and checks, which install what they need themselves.
+
+EXTENSION = attribution
+MODULE_big = attribution
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" attribution.control)
+
+# The pg_regress tests, in order: sql/NAME.sql and expected/NAME.out.
+REGRESS = \
+	rules \
+	attribute \
+	types \
+	explain \
+	overrides \
+	security \
+	errors
+
+# Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
+check_goals = help list-regress demo check check-lint check-unit check-mutants check-regress check-pgtap \
+	check-worlds check-data check-versions
+goals := $(or $(MAKECMDGOALS),all)
+
+ifneq ($(filter-out $(check_goals),$(goals)),)
+
+core_objects = $(patsubst %.cpp,%.o,$(wildcard src/core/*.cpp))
+server_objects = $(patsubst %.cpp,%.o,$(wildcard src/pg/*.cpp src/engine/*.cpp src/entry/*.cpp))
+OBJS = $(core_objects) $(server_objects)
+
+install_script = $(EXTENSION)--$(EXTVERSION).sql
+DATA_built = $(install_script)
+DATA = $(wildcard sql/upgrade/*.sql)
+EXTRA_CLEAN = $(OBJS:.o=.d) .build-flags*
+
+PG_CONFIG ?= pg_config
+# ASSERTS=1 turns on our assertions and, in the server's macros, PostgreSQL's; a packaged server supports that.
+asserts = $(if $(filter 1,$(ASSERTS)),-DUSE_ASSERT_CHECKING,-DNDEBUG)
+# -isystem: warnings are for our code, not for the server's headers.
+# Before version 16 the server's headers leave entry points as hidden as all else.
+export_entry_points = -DPGDLLEXPORT='__attribute__((visibility("default")))'
+PG_CPPFLAGS = -Isrc $(asserts) $(export_entry_points) -isystem $(shell $(PG_CONFIG) --includedir-server)
+PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -fvisibility=hidden -fvisibility-inlines-hidden
+# PGXS links with the C compiler.
+SHLIB_LINK += -lstdc++
+# No bitcode: the server never inlines these functions, and PGXS would compile it with other flags.
+override with_llvm = no
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# The core sees the defines of the build, but no include path other than src.
+core_cppflags = -Isrc $(filter -D%,$(CPPFLAGS))
+
+$(core_objects): %.o: %.cpp .build-flags
+	$(CXX) $(CXXFLAGS) $(core_cppflags) -MMD -MP -c -o $@ $<
+
+$(server_objects): %.o: %.cpp .build-flags
+	$(CXX) $(CXXFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(OBJS:.o=.d)
+
+# Touched only when the compiler, the flags, the server or the list of sources differ from the last build's.
+build_flags = $(CXX) $(CXXFLAGS) $(CPPFLAGS) $(SHLIB_LINK) $(VERSION) $(OBJS)
+.build-flags: force
+	$(file >$@.new,$(build_flags))
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(shlib): .build-flags
+
+# The directory is a prerequisite too: a part that was removed must not live on in the script.
+$(install_script): $(sort $(wildcard sql/install/*.sql)) sql/install attribution.control
+	cat $(filter %.sql,$^) > $@.tmp
+	mv $@.tmp $@
+
+.PHONY: force
+endif
+
+ifneq ($(filter $(check_goals),$(goals)),)
+.PHONY: $(check_goals)
+
+help:
+	@echo 'make, make install, make installcheck   as for any PGXS extension; ASSERTS=1 turns assertions on'
+	@echo 'make demo             a tour on a throw-away server'
+	@echo 'make check            all of these, with what they need installed first:'
+	@echo '  check-lint            layering, exported symbols, format, clang-tidy, shellcheck, pgspot'
+	@echo '  check-unit            unit tests of the core, with sanitizers'
+	@echo '  check-mutants         seeded faults in the core, which the unit tests must find'
+	@echo '  check-regress         pg_regress'
+	@echo '  check-pgtap           pgTAP'
+	@echo '  check-worlds          random worlds against the plain SQL oracle'
+	@echo '  check-data            known answers on public data; ATTRIBUTION_DATA names its directory'
+	@echo 'make check-versions   build and tests on other PostgreSQL versions, each in a directory of its own'
+
+list-regress:
+	@echo $(REGRESS)
+
+demo:
+	demo/run
+
+check:
+	test/check
+
+check-versions:
+	test/versions/run
+
+$(filter-out check-versions,$(filter check-%,$(check_goals))): check-%:
+	test/check $*
+endif
