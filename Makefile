@@ -17,7 +17,7 @@ REGRESS = \
 	errors
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
-check_goals = help list-regress demo check check-lint check-unit check-mutants check-regress check-pgtap \
+check_goals = help list-regress demo check check-lint check-unit check-mutants check-regress check-pgtap check-dump \
 	check-worlds check-data check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
@@ -87,6 +87,7 @@ help:
 	@echo '  check-mutants         seeded faults in the core, which the unit tests must find'
 	@echo '  check-regress         pg_regress'
 	@echo '  check-pgtap           pgTAP'
+	@echo '  check-dump            rules survive pg_dump and restore'
 	@echo '  check-worlds          random worlds against the plain SQL oracle'
 	@echo '  check-data            known answers on public data; ATTRIBUTION_DATA names its directory'
 	@echo 'make check-versions   build and tests on other PostgreSQL versions, each in a directory of its own'

@@ -30,6 +30,7 @@ void check_row(const Binding &binding, const pg::Rows &rows, std::uint64_t row) 
 pg::Param text_array(const std::vector<std::string> &texts) {
   const pg::Type text = pg::Type::of(TEXTOID, InvalidOid);
   std::vector<Datum> values;
+  values.reserve(texts.size());
   for (const std::string &element : texts)
     values.push_back(pg::call([&] { return CStringGetTextDatum(element.c_str()); }));
   return {text.array(values.data(), nullptr, values.size()), false};

@@ -121,18 +121,14 @@ private:
   const core::Touch *winner_;
 };
 
-/// Keeps the candidates of one tier, with the fact that only the conversion's side shows.
+/// Keeps the candidates of one tier.
 class Collector final : public CandidateSink {
 public:
   Collector(std::vector<core::Touch> &touches, TouchRowStore &rows) : touches_(touches), rows_(rows) {}
-  bool has_key = true;
-
   bool offer(std::uint32_t, const core::Touch &candidate, TupleTableSlot *row) noexcept override {
     if (touches_.size() == touches_.capacity())
       return false;
     core::Touch touch = candidate;
-    if (!has_key)
-      touch.facts |= core::kEmptyKey;
     touch.row = rows_.keep(candidate.tier, row);
     touches_.push_back(touch);
     return true;
@@ -220,10 +216,10 @@ void explain(const Binding &binding, SqlTouchSource &source, Datum conversion_id
     touches.reserve(binding.tiers.size() * (kMostExplained + 1));
     std::vector<bool> found(binding.tiers.size(), false);
     for (std::size_t tier = 0; tier < binding.tiers.size(); ++tier) {
+      if (!batch.has_key(binding.tiers[tier], 0))
+        continue; // what shares an empty value with it are strangers
       Collector collector(touches, rows);
-      collector.has_key = batch.has_key(binding.tiers[tier], 0);
-      // Touches that share an empty value say little: a few do.
-      source.gather_near(batch, 0, tier, collector.has_key ? kMostExplained + 1 : 3, collector);
+      source.gather_near(batch, 0, tier, kMostExplained + 1, collector);
       found[tier] = !touches.empty() && touches.back().tier == tier;
     }
 

@@ -122,8 +122,8 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
 
   std::string arrays = "ROWS FROM (";
   std::string names;
-  const auto unnest = [&](int number, const std::string &name) {
-    arrays += (names.empty() ? "" : ", ") + ("pg_catalog.unnest(" + param(number) + ")");
+  const auto unnest = [&](int array, const std::string &name) {
+    arrays += (names.empty() ? "" : ", ") + ("pg_catalog.unnest(" + param(array) + ")");
     names += (names.empty() ? "" : ", ") + name;
   };
   unnest(kParamNumber, "\"?number\"");

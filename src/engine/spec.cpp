@@ -26,6 +26,7 @@ public:
       deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
     });
     std::vector<std::string> result;
+    result.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i)
       result.emplace_back(nulls[i] ? "" : pg::call([&] { return TextDatumGetCString(elements[i]); }));
     return result;

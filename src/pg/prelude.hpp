@@ -40,6 +40,7 @@ extern "C" {
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_relation.h"
 #include "parser/parser.h"
 #include "tcop/dest.h"
 #include "utils/acl.h"

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# clang-tidy, over the core and, with the server's headers, over the rest. The checks are in .clang-tidy.
+set -euo pipefail
+
+server=$("${PG_CONFIG:-pg_config}" --includedir-server)
+{
+  find src/core -name '*.cpp' -printf '%p\n'
+  find src/pg src/engine src/entry -name '*.cpp' -printf "%p -isystem $server\n"
+} | sort | xargs -P "$(nproc)" -d '\n' -I '{}' bash -c '
+  read -r file options <<<"$1"
+  # shellcheck disable=SC2086
+  output=$(clang-tidy-14 --quiet "$file" -- -std=c++20 -Isrc -D_GNU_SOURCE -DUSE_ASSERT_CHECKING $options 2>&1) ||
+    { grep -vE "^[0-9]+ warnings? .*generated|^Error while processing" <<<"$output"; exit 1; }
+' - '{}'
