@@ -88,6 +88,31 @@ SELECT attribution.add_tier('events', 'device', 'game.clicks', '{app,ifa}', '7 d
 SELECT * FROM attribution.attribute('events') ORDER BY conversion_id;
 SELECT * FROM attribution.attribute('events', since => '2026-04-02 00:00+02');
 SELECT tier, touch_id, reason, verdict FROM attribution.explain('events', 1);
+-- A session's settings decide nothing: dates are read and printed in one way, in UTC.
+SELECT attribution.create_rule('days', 'game.installs', 'uid', 'at', filter => $$at::date = '2026-04-01'$$);
+SELECT count(*) FROM attribution.attribute('days');
+SET timezone = 'Pacific/Kiritimati';
+SET datestyle = 'German';
+SELECT count(*) FROM attribution.attribute('days');
+RESET datestyle;
+SET timezone = 'Europe/Berlin';
+-- A conversion at infinity is refused; it hides no other, and is not passed over.
+CREATE TABLE game.odd (uid int, at timestamptz);
+INSERT INTO game.odd VALUES (1, '-infinity'), (1, '2026-01-01'), (2, 'infinity');
+SELECT attribution.create_rule('odd', 'game.odd', 'uid', 'at');
+SELECT conversion_id, conversion_time FROM attribution.attribute('odd', '2025-01-01', '2027-01-01');
+SELECT conversion_id FROM attribution.attribute('odd', '2025-01-01');
+SELECT conversion_id FROM attribution.attribute('odd', until => '2027-01-01');
+-- BC is right, to the first microsecond there is.
+CREATE TABLE game.old (uid int, at timestamptz);
+INSERT INTO game.old VALUES (1, '4713-01-01 00:00:00+00 BC'), (2, '0044-03-15 12:00+00 BC'), (3, '0044-03-14 12:00+00 BC');
+SELECT attribution.create_rule('old', 'game.old', 'uid', 'at');
+SELECT attribution.alter_rule('old', filter => 'uid < 3');
+SET client_min_messages = error;
+SELECT attribution.add_tier('old', 'itself', 'game.old', '{uid}', '36500 days', predicate => 'touch.uid = conversion.uid');
+RESET client_min_messages;
+SET timezone = 'UTC';
+SELECT conversion_id, conversion_time, touch_id FROM attribution.attribute('old', '-infinity', '0001-01-01 BC');
 SET client_min_messages = warning;
 DROP SCHEMA game CASCADE;
 DROP EXTENSION attribution;

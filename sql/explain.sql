@@ -40,6 +40,10 @@ SELECT reason FROM attribution.explain('installs', '3'::text);
 SELECT reason FROM attribution.explain('installs', '3');
 SELECT reason FROM game.installs_explain(3);
 SELECT i.uid, e.tier, e.touch_id, e.reason FROM game.installs AS i, game.installs_explain(i.uid) AS e WHERE e.credit = 1;
+-- A predicate may rely on the tier's filter.
+SELECT attribution.alter_tier('installs', 'device', filter => 'uid <> 13', predicate => '1 / (touch.uid - 13) IS NOT NULL');
+SELECT reason FROM attribution.explain('installs', 1) WHERE touch_id = '13';
+SELECT attribution.alter_tier('installs', 'device', filter => $$network <> 'banned'$$, predicate => $$conversion.begun IS NULL OR touch.at <= conversion.begun$$);
 -- First touch, and under overrides.
 SELECT tier, touch_id, reason, verdict FROM attribution.explain('installs', 1, '{"model": "first_touch", "path": "all"}') WHERE credit IS NOT NULL LIMIT 4;
 SELECT tier, touch_id, reason, verdict FROM attribution.explain('installs', 2, '{"lookback": {"device": "8 days"}, "without_tiers": ["fingerprint"]}');

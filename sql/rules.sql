@@ -48,6 +48,22 @@ SELECT count(*) FROM attribution.rules;
 SELECT proname FROM pg_proc WHERE pronamespace = 'shop'::regnamespace;
 SELECT count(*) FROM shop.orders;
 
+-- Nothing is left open: a table can be altered in the transaction that has just read it.
+BEGIN;
+SELECT attribution.create_rule('orders', 'shop.orders', 'order_id', 'ordered_at');
+SELECT count(*) FROM shop.orders_attribute();
+SELECT count(*) FROM shop.orders_explain(1);
+SELECT count(*) FROM pg_cursors WHERE name <> '';
+ALTER TABLE shop.orders ALTER order_id TYPE text;
+-- Another type of id makes other functions; those of the old one go.
+SELECT attribution.alter_rule('orders', model => 'first_touch');
+SELECT p.oid::regprocedure FROM pg_proc AS p WHERE pronamespace = 'shop'::regnamespace ORDER BY 1;
+ALTER SCHEMA shop RENAME TO bazaar;
+SELECT attribution.alter_rule('orders', model => 'last_touch');
+SELECT attribution.drop_rule('orders');
+SELECT count(*) FROM pg_proc WHERE proname LIKE 'orders\_%';
+ROLLBACK;
+
 -- Every object of the extension has a comment.
 SELECT d.classid::regclass, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
 WHERE e.extname = 'attribution' AND d.deptype = 'e' AND obj_description(d.objid, d.classid::regclass::name) IS NULL

@@ -42,6 +42,10 @@ SELECT conversion_id, touch_id FROM attribution.attribute('installs');
 SELECT conversion_id, touch_id FROM game.installs_attribute();
 SELECT touch_id, reason FROM attribution.explain('installs', 1);
 SELECT current_user, current_setting('search_path');
+-- The columns of a record are the callee's to say.
+SELECT * FROM attribution._attribute('installs', NULL, NULL, NULL) AS x(a int);
+SELECT * FROM attribution._attribute('installs', NULL, NULL, NULL) AS x(a int, b timestamptz, c text, d text, e int, f text, g text, h text);
+SELECT * FROM attribution._explain('installs', 1, NULL) AS x(a text, b bigint, c timestamptz, d text, e text, f float8);
 -- A reader changes nothing.
 SELECT attribution.create_rule('mine', 'game.installs', 'uid', 'at');
 SELECT attribution.activate('installs');
@@ -51,8 +55,10 @@ SET ROLE regress_other_admin;
 SELECT attribution.alter_rule('installs', model => 'first_touch');
 SELECT attribution.drop_rule('installs');
 UPDATE attribution.tier SET filter = 'true';
-INSERT INTO attribution.rule VALUES ('forged', 'regress_owner', NULL, 'game');
+INSERT INTO attribution.rule VALUES ('forged', 'regress_owner', NULL);
 UPDATE attribution.rule SET owner = 'regress_other_admin';
+-- Nor does anybody write versions of a rule that somebody may yet make.
+INSERT INTO attribution.rule_version VALUES ('yet to come', 1, 'game.installs', 'uid', 'at', 'true', 'all', 'last_touch', '{}');
 -- An admin's rule runs with the admin's rights: here there are none.
 CREATE TEMP TABLE mine (uid int, at timestamptz, ifa text);
 SELECT attribution.create_rule('mine', 'game.installs', 'uid', 'at');
@@ -83,6 +89,34 @@ SELECT conversion_id, touch_id FROM attribution.attribute('installs');
 RESET ROLE;
 SELECT conversion_id, touch_id FROM attribution.attribute('installs');
 
+-- An owner who sees a table through policies runs rules over what they show.
+CREATE TABLE public.regress_rows (uid int, at timestamptz, who name);
+INSERT INTO public.regress_rows VALUES (1, '2026-01-01', 'regress_owner'), (2, '2026-01-01', 'somebody');
+ALTER TABLE public.regress_rows ENABLE ROW LEVEL SECURITY;
+CREATE POLICY mine ON public.regress_rows USING (who = current_user);
+GRANT SELECT ON public.regress_rows TO regress_owner;
+GRANT CREATE ON SCHEMA public TO regress_owner;
+SET ROLE regress_owner;
+SELECT attribution.create_rule('rows', 'public.regress_rows', 'uid', 'at');
+SELECT conversion_id FROM attribution.attribute('rows');
+SELECT attribution.drop_rule('rows');
+-- Functions that are there already are nobody's to replace.
+CREATE FUNCTION game.theirs_explain(int, jsonb) RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT attribution.create_rule('theirs', 'game.installs', 'uid', 'at');
+DROP FUNCTION game.theirs_explain(int, jsonb);
+-- A rule changes hands, and with it what it may read.
+RESET ROLE;
+SELECT attribution.set_owner('installs', 'regress_other_admin');
+GRANT USAGE, CREATE ON SCHEMA game TO regress_other_admin;
+GRANT SELECT ON game.clicks, game.installs TO regress_other_admin;
+ALTER TABLE game.clicks DISABLE ROW LEVEL SECURITY;
+SELECT attribution.alter_rule('installs', filter => '');
+SELECT attribution.set_owner('installs', 'regress_other_admin');
+SELECT DISTINCT proowner::regrole FROM pg_proc WHERE proname LIKE 'installs\_%';
+SET ROLE regress_owner;
+SELECT attribution.alter_rule('installs', filter => 'true');
+RESET ROLE;
+
 -- A view is read with its owner's rights, as ever.
 SET ROLE regress_owner;
 CREATE TABLE game.hidden (uid int, at timestamptz, ifa text);
@@ -96,6 +130,7 @@ RESET ROLE;
 SET client_min_messages = warning;
 DROP SCHEMA game CASCADE;
 DROP SCHEMA regress_evil CASCADE;
+DROP TABLE public.regress_rows;
 DROP EXTENSION attribution;
 DROP OWNED BY regress_owner, regress_reader, regress_nobody, regress_other_admin;
 DROP ROLE regress_owner, regress_reader, regress_nobody, regress_other_admin;

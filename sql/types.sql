@@ -52,6 +52,19 @@ SELECT attribution.add_tier('sales', 'view', 'mix.seen', '{wide}', '7 days', con
 SELECT attribution.add_tier('sales', 'foreign', 'mix.filed', '{wide}', '7 days', conversion_match => '{small}');
 SELECT tier, touch_position, touch_id FROM attribution.touchpoints('sales') ORDER BY touch_position;
 
+-- A predicate compares under the columns' own collations, wherever the conversion's values come from.
+SELECT attribution.alter_tier('mix', 'wide = small', predicate => 'touch.loose = conversion.loose');
+SELECT touch_id FROM attribution.attribute('mix', overrides => '{"without_tiers": ["loose = loose"]}');
+-- Blanks that pad char(n) are no key.
+CREATE TABLE mix.padded (id int, at timestamptz, code char(8), nick "char");
+INSERT INTO mix.padded VALUES (1, '2026-01-01', '', ''), (2, '2026-01-01', 'a', 'b');
+CREATE INDEX ON mix.padded (code);
+CREATE INDEX ON mix.padded (nick);
+SELECT attribution.create_rule('padded', 'mix.padded', 'id', 'at');
+SELECT attribution.add_tier('padded', 'code', 'mix.padded', '{code}', '1 day');
+SELECT attribution.add_tier('padded', 'nick', 'mix.padded', '{nick}', '1 day');
+SELECT conversion_id, tier, touch_id FROM attribution.attribute('padded', overrides => '{"without_tiers": ["nick"]}');
+SELECT conversion_id, tier, touch_id FROM attribution.attribute('padded', overrides => '{"without_tiers": ["code"]}');
 -- Other mixtures are refused, by name.
 SELECT attribution.add_tier('mix', 'x', 'mix.touches', '{label}', '7 days', conversion_match => '{small}', id_column => 'Id');
 SELECT attribution.add_tier('mix', 'x', 'mix.touches', '{label}', '7 days', conversion_match => '{mail}', id_column => 'Id');

@@ -3,13 +3,11 @@
 CREATE TABLE attribution.rule (
   rule text PRIMARY KEY CHECK (rule <> ''),
   owner regrole NOT NULL,
-  active_version integer,
-  function_schema name NOT NULL
+  active_version integer
 );
 COMMENT ON TABLE attribution.rule IS 'One row a rule. Change it through attribution.create_rule() and its kin.';
 COMMENT ON COLUMN attribution.rule.owner IS 'The role that the rule runs as.';
 COMMENT ON COLUMN attribution.rule.active_version IS 'The version that reads use; null until the rule is activated.';
-COMMENT ON COLUMN attribution.rule.function_schema IS 'Where the rule''s typed functions are.';
 
 CREATE TABLE attribution.rule_version (
   rule text NOT NULL REFERENCES attribution.rule ON DELETE CASCADE,
@@ -75,7 +73,12 @@ BEGIN
     IF TG_OP <> 'INSERT' THEN owners := owners || OLD.owner::oid; END IF;
     IF TG_OP <> 'DELETE' THEN owners := owners || NEW.owner::oid; END IF;
   ELSE
-    owners := ARRAY(SELECT r.owner::oid FROM attribution.rule AS r WHERE r.rule IN (old_rule, new_rule));
+    -- Locked, so that the rule whose owner is looked at here is the rule that the row will belong to. Nothing may be
+    -- added to a rule that is not there yet: somebody else could be about to make it.
+    owners := ARRAY(SELECT r.owner::oid FROM attribution.rule AS r WHERE r.rule IN (old_rule, new_rule) FOR KEY SHARE);
+    IF TG_OP <> 'DELETE' AND NOT EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = new_rule) THEN
+      RAISE EXCEPTION 'rule "%" does not exist', new_rule USING ERRCODE = 'undefined_object';
+    END IF;
   END IF;
   IF EXISTS (SELECT FROM unnest(owners) AS owner WHERE NOT pg_has_role(owner, 'USAGE')) THEN
     RAISE EXCEPTION 'must be owner of rule "%"', coalesce(new_rule, old_rule)
@@ -114,12 +117,23 @@ END
 $$;
 COMMENT ON FUNCTION attribution._check_duration(text, interval) IS 'Raises an error for a duration that makes no window.';
 
+CREATE FUNCTION attribution._require_rule(of_rule text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = of_rule) THEN
+    RAISE EXCEPTION 'rule "%" does not exist', of_rule
+      USING ERRCODE = 'undefined_object', HINT = 'attribution.rules lists the rules there are.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION attribution._require_rule(text) IS 'Raises an error for a rule that does not exist.';
+
 CREATE FUNCTION attribution._spec(of_rule text, overrides jsonb)
 RETURNS TABLE (rule text, version integer, owner oid, conversions oid, id_column text, time_column text, filter text,
   path text, model text, empty text[], tier text, touchpoints oid, touch_id_column text, touch_time_column text,
   match text[], conversion_match text[], conflict text[], conversion_conflict text[], touch_filter text,
   predicate text, lookback_column text, lookback bigint, skew bigint, strict boolean, horizon timestamptz)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres AS $$
 #variable_conflict use_column
 DECLARE
   wanted attribution.rule%ROWTYPE;
@@ -129,10 +143,11 @@ DECLARE
   name text;
   value jsonb;
 BEGIN
-  SELECT * INTO wanted FROM attribution.rule AS r WHERE r.rule = $1;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'rule "%" does not exist', $1
-      USING ERRCODE = 'undefined_object', HINT = 'attribution.rules lists the rules there are.';
+  PERFORM attribution._require_rule($1);
+  SELECT * INTO STRICT wanted FROM attribution.rule AS r WHERE r.rule = $1;
+  IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = wanted.owner::oid) THEN
+    RAISE EXCEPTION 'the owner of rule "%" does not exist', $1 USING ERRCODE = 'undefined_object',
+      HINT = 'A superuser can give it another: attribution.set_owner().';
   END IF;
   IF jsonb_typeof(overrides) <> 'object' THEN
     RAISE EXCEPTION 'overrides must be a JSON object' USING ERRCODE = 'invalid_parameter_value',

@@ -11,11 +11,8 @@ DECLARE
   active integer;
   newest integer;
 BEGIN
-  SELECT r.active_version INTO active FROM attribution.rule AS r WHERE r.rule = of_rule FOR UPDATE;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'rule "%" does not exist', of_rule
-      USING ERRCODE = 'undefined_object', HINT = 'attribution.rules lists the rules there are.';
-  END IF;
+  PERFORM attribution._require_rule(of_rule);
+  SELECT r.active_version INTO STRICT active FROM attribution.rule AS r WHERE r.rule = of_rule FOR UPDATE;
   SELECT max(v.version) INTO STRICT newest FROM attribution.rule_version AS v WHERE v.rule = of_rule;
   IF newest IS DISTINCT FROM active THEN
     RETURN newest;
@@ -32,20 +29,42 @@ END
 $$;
 COMMENT ON FUNCTION attribution._draft(text) IS 'The version of a rule that may be changed: the newest, or a copy of it if that is active. Locks the rule.';
 
+CREATE FUNCTION attribution._functions_of(of_rule text) RETURNS SETOF regprocedure
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT p.oid::regprocedure
+  FROM attribution.rule AS r JOIN pg_proc AS p ON p.proowner = r.owner::oid
+    AND p.proname = ANY (ARRAY[r.rule || '_attribute', r.rule || '_touchpoints', r.rule || '_explain']::name[])
+  JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'x'
+  JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'attribution'
+  WHERE r.rule = of_rule
+$$;
+COMMENT ON FUNCTION attribution._functions_of(text) IS 'The typed functions that were made for a rule, wherever they are now.';
+
 CREATE FUNCTION attribution._settle(of_rule text, draft integer) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   types record;
-  schema_name name;
+  place name;
+  rule_owner regrole;
   made text;
   signature text;
+  definition text;
   result text;
+  kept regprocedure[];
+  old regprocedure;
 BEGIN
   SELECT * INTO STRICT types FROM attribution._check(of_rule, jsonb_build_object('version', draft));
-  SELECT r.function_schema INTO STRICT schema_name FROM attribution.rule AS r WHERE r.rule = of_rule;
+  SELECT n.nspname, r.owner INTO STRICT place, rule_owner
+    FROM attribution.rule AS r JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = draft
+    JOIN pg_class AS c ON c.oid = v.conversions JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE r.rule = of_rule;
   FOREACH made IN ARRAY ARRAY['attribute', 'touchpoints', 'explain'] LOOP
-    signature := format('%I.%I(%s)', schema_name, of_rule || '_' || made,
+    signature := format('%I.%I(%s)', place, of_rule || '_' || made,
       CASE made WHEN 'explain' THEN types.conversion_id || ', jsonb' ELSE 'timestamptz, timestamptz, jsonb' END);
+    IF to_regprocedure(signature) IS NOT NULL
+       AND to_regprocedure(signature)::regprocedure NOT IN (SELECT attribution._functions_of(of_rule)) THEN
+      RAISE EXCEPTION 'function % exists already, and was not made for rule "%"', signature, of_rule
+        USING ERRCODE = 'duplicate_function', HINT = 'Drop or rename the function, or give the rule another name.';
+    END IF;
     result := CASE made
       WHEN 'attribute' THEN format('conversion_id %s, conversion_time timestamptz, outcome text, tier text, touch_id %s, '
         'touch_time timestamptz, credit_position integer, credit float8', types.conversion_id, types.touch_id)
@@ -53,25 +72,34 @@ BEGIN
         'path_length integer, touch_id %s, touch_time timestamptz, credit float8', types.conversion_id, types.touch_id)
       ELSE format('tier text, touch_id %s, touch_time timestamptz, reason text, verdict text, credit float8',
         types.touch_id) END;
-    -- Another type of id means another function: it must go first. What depends on it stops that, rightly.
-    IF to_regprocedure(signature) IS NOT NULL
-       AND pg_get_function_result(to_regprocedure(signature)) <> format('TABLE(%s)', replace(replace(result,
-         'timestamptz', 'timestamp with time zone'), 'float8', 'double precision')) THEN
-      EXECUTE 'DROP FUNCTION ' || signature;
-    END IF;
     -- No SET search_path, so that the function is inlined and its rows are not copied once more; all names are qualified.
-    EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS TABLE (%s) LANGUAGE sql STABLE AS %L',
-      schema_name, of_rule || '_' || made,
+    definition := format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS TABLE (%s) LANGUAGE sql STABLE AS %L',
+      place, of_rule || '_' || made,
       CASE made WHEN 'explain' THEN format('conversion_id %s, overrides pg_catalog.jsonb DEFAULT ''{}''', types.conversion_id)
         ELSE 'since pg_catalog.timestamptz DEFAULT ''-infinity'', until pg_catalog.timestamptz DEFAULT ''infinity'', '
           'overrides pg_catalog.jsonb DEFAULT ''{}''' END,
       result,
       format('SELECT * FROM attribution.%I(%L, %s) AS made(%s)', '_' || made, of_rule,
         CASE made WHEN 'explain' THEN '$1, $2' ELSE '$1, $2, $3' END, result));
+    BEGIN
+      EXECUTE definition;
+    EXCEPTION WHEN invalid_function_definition THEN
+      -- A touch id of another type: the old function must go first. What depends on it stops that, rightly.
+      EXECUTE 'DROP FUNCTION ' || signature;
+      EXECUTE definition;
+    END;
     EXECUTE format('COMMENT ON FUNCTION %s IS %L', signature,
       format('attribution.%s() for rule "%s", with ids of their own types.', made, of_rule));
     -- The function goes with the extension that it calls, without keeping anybody from dropping it.
     EXECUTE format('ALTER FUNCTION %s DEPENDS ON EXTENSION attribution', signature);
+    IF rule_owner <> current_user::regrole THEN
+      EXECUTE format('ALTER FUNCTION %s OWNER TO %s', signature, rule_owner);
+    END IF;
+    kept := kept || signature::regprocedure;
+  END LOOP;
+  -- Those of an earlier conversion id's type, or of an earlier schema of the table.
+  FOR old IN SELECT f FROM attribution._functions_of(of_rule) AS f WHERE f <> ALL (kept) LOOP
+    EXECUTE format('DROP FUNCTION %s', old);
   END LOOP;
 END
 $$;
@@ -119,8 +147,7 @@ BEGIN
       HINT = 'Change it by attribution.alter_rule(), or drop it by attribution.drop_rule().';
   END IF;
   PERFORM attribution._check_rule(path, model, empty);
-  INSERT INTO attribution.rule VALUES (rule, current_user::regrole, NULL,
-    (SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = conversions));
+  INSERT INTO attribution.rule VALUES (rule, current_user::regrole, NULL);
   INSERT INTO attribution.rule_version
     VALUES (rule, 1, conversions, id_column, time_column, nullif(filter, ''), path, model, coalesce(empty, '{}'));
   PERFORM attribution._settle(rule, 1);
@@ -318,11 +345,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   newest integer;
 BEGIN
+  PERFORM attribution._require_rule(rule);
   PERFORM FROM attribution.rule AS r WHERE r.rule = activate.rule FOR UPDATE;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'rule "%" does not exist', rule
-      USING ERRCODE = 'undefined_object', HINT = 'attribution.rules lists the rules there are.';
-  END IF;
   SELECT max(v.version) INTO STRICT newest FROM attribution.rule_version AS v WHERE v.rule = activate.rule;
   IF NOT EXISTS (SELECT FROM attribution.tier AS t WHERE t.rule = activate.rule AND t.version = newest) THEN
     RAISE EXCEPTION 'rule "%" has no tiers', rule USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -336,24 +360,32 @@ END
 $$;
 COMMENT ON FUNCTION attribution.activate(text) IS 'Puts the newest version of a rule in force. Returns it.';
 
+CREATE FUNCTION attribution.set_owner(rule text, owner regrole) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  made regprocedure[];
+  signature regprocedure;
+BEGIN
+  PERFORM attribution._require_rule(rule);
+  made := ARRAY(SELECT attribution._functions_of(rule));
+  UPDATE attribution.rule AS r SET owner = set_owner.owner WHERE r.rule = set_owner.rule;
+  FOREACH signature IN ARRAY made LOOP
+    EXECUTE format('ALTER FUNCTION %s OWNER TO %s', signature, owner);
+  END LOOP;
+  PERFORM attribution._settle(rule, (SELECT max(v.version) FROM attribution.rule_version AS v WHERE v.rule = set_owner.rule));
+END
+$$;
+COMMENT ON FUNCTION attribution.set_owner(text, regrole) IS
+'Makes a rule run as another role, whose privileges you must have, and whose privileges the rule''s relations must allow.';
+
 CREATE FUNCTION attribution.drop_rule(rule text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   made regprocedure[];
   signature regprocedure;
 BEGIN
-  IF NOT EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = drop_rule.rule) THEN
-    RAISE EXCEPTION 'rule "%" does not exist', rule
-      USING ERRCODE = 'undefined_object', HINT = 'attribution.rules lists the rules there are.';
-  END IF;
-  made := ARRAY(
-    SELECT p.oid::regprocedure
-    FROM attribution.rule AS r JOIN pg_namespace AS n ON n.nspname = r.function_schema
-    JOIN pg_proc AS p ON p.pronamespace = n.oid
-    JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'x'
-    JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'attribution'
-    WHERE r.rule = drop_rule.rule
-      AND p.proname = ANY (ARRAY[r.rule || '_attribute', r.rule || '_touchpoints', r.rule || '_explain']));
+  PERFORM attribution._require_rule(rule);
+  made := ARRAY(SELECT attribution._functions_of(rule));
   -- Bottom up: a guard looks up the owner of what goes.
   DELETE FROM attribution.tier AS t WHERE t.rule = drop_rule.rule;
   DELETE FROM attribution.rule_version AS v WHERE v.rule = drop_rule.rule;

@@ -11,6 +11,7 @@ GRANT EXECUTE ON FUNCTION
   attribution._touchpoints(text, timestamptz, timestamptz, jsonb),
   attribution._explain(text, "any", jsonb),
   attribution._spec(text, jsonb),
+  attribution._require_rule(text),
   attribution._micros(interval),
   attribution._check_duration(text, interval),
   attribution._check_rule(text, text, text[])

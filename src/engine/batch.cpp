@@ -25,6 +25,13 @@ void check_row(const Binding &binding, const pg::Rows &rows, std::uint64_t row) 
                     "Correct the row, or leave it out by the rule's filter: isfinite(" + binding.time.quoted + ").");
 }
 
+pg::Plan prepare(const Binding &binding, Oid reader) {
+  pg::Plan plan(conversions_in_range(binding), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID});
+  plan.refuse_volatile("conversions of rule \"" + binding.spec.name + "\"");
+  plan.check_reader(reader);
+  return plan;
+}
+
 } // namespace
 
 pg::Param text_array(const std::vector<std::string> &texts) {
@@ -49,6 +56,16 @@ void Batch::clear() {
   columns.clear();
   bytes = 0;
   memory.reset();
+}
+
+void Batch::remove_last() {
+  times.pop_back();
+  ids.pop_back();
+  for (BatchColumn &column : columns) {
+    column.values.pop_back();
+    column.nulls.pop_back();
+    column.empty.pop_back();
+  }
 }
 
 void Batch::add(const Binding &binding, const pg::Rows &rows, std::uint64_t row) {
@@ -76,13 +93,14 @@ int compare_texts(const char *a, const char *b) {
   return std::strcmp(a, b);
 }
 
-int compare_texts(const Binding &binding, const Batch &batch, std::uint32_t a, std::uint32_t b) {
-  for (std::size_t i = 0; i < batch.columns.size(); ++i) {
-    const BatchColumn &column = batch.columns[i];
-    const auto text = [&](std::uint32_t at) {
-      return column.nulls[at] ? nullptr : binding.columns[i].type.text(column.values[at]);
+int compare_texts(const Binding &binding, const Batch &a, const Batch &b) {
+  pg::Context scratch("attribution texts");
+  pg::Within within(scratch);
+  for (std::size_t i = 0; i < binding.columns.size(); ++i) {
+    const auto text = [&](const BatchColumn &column) {
+      return column.nulls.back() ? nullptr : binding.columns[i].type.text(column.values.back());
     };
-    if (int order = compare_texts(text(a), text(b)))
+    if (int order = compare_texts(text(a.columns[i]), text(b.columns[i])))
       return order;
   }
   return 0;
@@ -90,48 +108,36 @@ int compare_texts(const Binding &binding, const Batch &batch, std::uint32_t a, s
 
 ConversionReader::ConversionReader(const Binding &binding, core::Micros since, core::Micros until, Oid reader)
     : binding_(binding), id_order_(binding.id.type.oid),
-      plan_(conversions_in_range(binding), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID}) {
-  plan_.check_reader(reader);
-  portal_ = plan_.open(
-      {{TimestampTzGetDatum(since), false}, {TimestampTzGetDatum(until), false}, text_array(binding.spec.empty)});
-}
+      cursor_(
+          prepare(binding, reader),
+          {{TimestampTzGetDatum(since), false}, {TimestampTzGetDatum(until), false}, text_array(binding.spec.empty)}) {}
 
 bool ConversionReader::next(Batch &batch, std::uint32_t most, std::size_t bytes) {
   batch.clear();
-  for (;;) {
+  for (;; ++at_) {
     pg::check_for_interrupts();
     if (at_ == rows_.count) {
       if (rows_.table != nullptr)
         pg::call([this] { SPI_freetuptable(rows_.table); });
-      rows_ = pg::fetch(portal_, kFetch);
+      rows_ = cursor_.fetch(kFetch);
       at_ = 0;
       if (rows_.count == 0)
         return batch.size() > 0;
     }
-    // A full batch ends before a row with another id: rows of one id and time are one conversion.
+    // Rows of one id and time are one conversion: a full batch does not end between them.
     bool null = true;
     const Datum id = rows_.get(at_, kConversionId, &null);
-    const bool same = !null && batch.size() > 0 && id_order_(id, batch.ids.back()) == 0 &&
-                      DatumGetTimestampTz(rows_.get(at_, kConversionTime, &null)) == batch.times.back();
-    if (!same && (batch.size() >= most || batch.bytes >= bytes) && batch.size() > 0)
+    if (!null && batch.size() > 0 &&
+        DatumGetTimestampTz(rows_.get(at_, kConversionTime, &null)) == batch.times.back() &&
+        id_order_(id, batch.ids.back()) == 0) {
+      Batch again;
+      again.add(binding_, rows_, at_);
+      if (compare_texts(binding_, again, batch) >= 0)
+        continue;
+      batch.remove_last();
+    } else if (batch.size() > 0 && (batch.size() >= most || batch.bytes >= bytes))
       return true;
-    batch.add(binding_, rows_, at_++);
-    if (same) {
-      const std::uint32_t last = batch.size() - 1;
-      if (compare_texts(binding_, batch, last, last - 1) < 0)
-        for (BatchColumn &column : batch.columns) {
-          column.values[last - 1] = column.values[last];
-          column.nulls[last - 1] = column.nulls[last];
-          column.empty[last - 1] = column.empty[last];
-        }
-      batch.times.pop_back();
-      batch.ids.pop_back();
-      for (BatchColumn &column : batch.columns) {
-        column.values.pop_back();
-        column.nulls.pop_back();
-        column.empty.pop_back();
-      }
-    }
+    batch.add(binding_, rows_, at_);
   }
 }
 

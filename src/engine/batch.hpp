@@ -22,6 +22,7 @@ struct Batch {
   void clear();
   /// Adds a row of a conversion query.
   void add(const Binding &binding, const pg::Rows &rows, std::uint64_t row);
+  void remove_last();
 
   pg::Context memory; ///< owns the values and all that is made of them
   std::vector<core::Micros> times;
@@ -30,7 +31,8 @@ struct Batch {
   std::size_t bytes = 0; ///< of values, out of line ones as well
 };
 
-/// Reads the conversions of a rule with since <= time < until, by time, each id once.
+/// Reads the conversions of a rule with since <= time < until, by time, each id once. `reader` must have SELECT on what
+/// is read.
 class ConversionReader {
 public:
   ConversionReader(const Binding &binding, core::Micros since, core::Micros until, Oid reader);
@@ -40,14 +42,13 @@ public:
 private:
   const Binding &binding_;
   pg::Order id_order_;
-  pg::Plan plan_;
-  Portal portal_ = nullptr;
+  pg::Cursor cursor_;
   pg::Rows rows_{};
   std::uint64_t at_ = 0;
 };
 
-/// Orders two conversions of a batch by the text of the rule's columns (C collation, NULL last).
-int compare_texts(const Binding &binding, const Batch &batch, std::uint32_t a, std::uint32_t b);
+/// Orders the last conversions of two batches by the text of the rule's columns (C collation, NULL last).
+int compare_texts(const Binding &binding, const Batch &a, const Batch &b);
 
 /// Orders two texts bytewise, null last.
 int compare_texts(const char *a, const char *b);

@@ -14,16 +14,19 @@ Relation open_relation(Oid oid, const std::string &what) {
   Relation relation;
   relation.oid = oid;
   const char *name = nullptr;
+  char kind = '\0';
   pg::call([&] {
-    relation.kind = get_rel_relkind(oid);
-    if (relation.kind != '\0')
+    // Until the end of the transaction: what is read of it here must hold when the queries run.
+    LockRelationOid(oid, AccessShareLock);
+    kind = get_rel_relkind(oid);
+    if (kind != '\0')
       name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(oid)), get_rel_name(oid));
   });
   if (name == nullptr)
     throw Error(ERRCODE_UNDEFINED_TABLE, what + " do not exist: there is no relation with OID " + std::to_string(oid),
                 {}, "Was the table dropped? Drop the rule or tier, or make it again over the new table.");
   relation.name = name;
-  if (std::strchr("rpvmf", relation.kind) == nullptr)
+  if (std::strchr("rpvmf", kind) == nullptr)
     throw Error(ERRCODE_WRONG_OBJECT_TYPE, relation.name + " can not be used as " + what, {},
                 "Use a table, partitioned table, view, materialized view or foreign table.");
   return relation;
@@ -67,6 +70,15 @@ Column find_time(const Relation &relation, const std::string &name, const std::s
   return column;
 }
 
+/// Values travel in arrays.
+void require_array(const Relation &relation, const Column &column, const std::string &what) {
+  if (!OidIsValid(column.type.array_oid()))
+    throw Error(ERRCODE_DATATYPE_MISMATCH,
+                "column " + in_quotes(column.name) + " of relation " + relation.name + " is of type " +
+                    column.type.name() + ", which has no array type",
+                "It is named as " + what + ".");
+}
+
 Column find_id(const Relation &relation, const std::string &name, const std::string &what) {
   Column column = find_column(relation, name, what);
   if (!pg::Order(column.type.oid))
@@ -74,6 +86,7 @@ Column find_id(const Relation &relation, const std::string &name, const std::str
                 "column " + in_quotes(name) + " of relation " + relation.name + " is of type " + column.type.name() +
                     ", which has no order",
                 "It is named as " + what + "; ids are compared by their btree order.");
+  require_array(relation, column, what);
   return column;
 }
 
@@ -83,11 +96,7 @@ std::size_t use_column(Binding &binding, const std::string &name, const std::str
     if (binding.columns[i].name == name)
       return i;
   Column column = find_column(binding.conversions, name, what);
-  if (!OidIsValid(column.type.array_oid()))
-    throw Error(ERRCODE_DATATYPE_MISMATCH,
-                "column " + in_quotes(name) + " of relation " + binding.conversions.name + " is of type " +
-                    column.type.name() + ", which has no array type",
-                "It is named as " + what + ".");
+  require_array(binding.conversions, column, what);
   binding.columns.push_back(std::move(column));
   return binding.columns.size() - 1;
 }
@@ -168,6 +177,22 @@ BoundTier bind_tier(Binding &binding, const TierSpec &spec) {
   return tier;
 }
 
+core::PathKind path_of(const std::string &name) {
+  if (name == "first_match")
+    return core::PathKind::first_match;
+  if (name == "all")
+    return core::PathKind::all;
+  throw Error(ERRCODE_INTERNAL_ERROR, "unknown path " + in_quotes(name));
+}
+
+core::Model model_of(const std::string &name) {
+  if (name == "last_touch")
+    return core::Model::last_touch;
+  if (name == "first_touch")
+    return core::Model::first_touch;
+  throw Error(ERRCODE_INTERNAL_ERROR, "unknown model " + in_quotes(name));
+}
+
 /// Whether two tiers draw their touchpoints from the same ids.
 bool same_ids(const BoundTier &a, const BoundTier &b) {
   return a.touchpoints.oid == b.touchpoints.oid && a.id.name == b.id.name && a.time.name == b.time.name;
@@ -193,11 +218,15 @@ Binding bind(RuleSpec spec) {
   binding.conversions = open_relation(spec.conversions, "conversions of rule " + in_quotes(spec.name));
   binding.id = find_id(binding.conversions, spec.id_column, "id_column of the rule");
   binding.time = find_time(binding.conversions, spec.time_column, "time_column of the rule");
+  if (binding.id.name == binding.time.name)
+    throw Error(ERRCODE_INVALID_COLUMN_REFERENCE, "column " + in_quotes(binding.id.name) + " of relation " +
+                                                      binding.conversions.name +
+                                                      " can not be both the id and the time of a conversion");
   binding.id_is_unique = has_unique_id(binding);
   if (!spec.filter.empty())
     (void)pg::columns_of_expression(spec.filter, "filter of rule " + in_quotes(spec.name));
-  binding.rule.path = spec.path == "all" ? core::PathKind::all : core::PathKind::first_match;
-  binding.rule.model = spec.model == "first_touch" ? core::Model::first_touch : core::Model::last_touch;
+  binding.rule.path = path_of(spec.path);
+  binding.rule.model = model_of(spec.model);
 
   binding.touch_id = pg::Type::of(TEXTOID, DEFAULT_COLLATION_OID);
   for (const TierSpec &tier_spec : spec.tiers) {

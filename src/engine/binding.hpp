@@ -18,7 +18,6 @@ struct Column {
 struct Relation {
   Oid oid = InvalidOid;
   std::string name; ///< qualified and quoted
-  char kind = 0;
 };
 
 /// A touch column that must equal (match) or may not differ from (conflict) a conversion column.

@@ -18,9 +18,7 @@ void check_expression(const std::string &sql, const std::string &what) {
                     lookup ? "Names are looked up in pg_catalog alone: qualify others by their schema."
                            : (error.error->hint != nullptr ? error.error->hint : ""));
   }
-  if (plan.is_volatile())
-    throw pg::Error(ERRCODE_INVALID_OBJECT_DEFINITION, what + " calls a volatile function", {},
-                    "The same data must always give the same decision: use immutable and stable functions.");
+  plan.refuse_volatile(what);
 }
 
 } // namespace
@@ -40,8 +38,16 @@ void check(const Binding &binding, Oid reader) {
                            " AS conversion WHERE (" + spec.predicate + "\n)",
                        "predicate" + of_tier);
   }
-  ConversionReader reads(binding, core::kMinusInfinity, core::kMinusInfinity, reader);
-  SqlTouchSource(binding, reader).prepare_all();
+  // Reading nothing: what the owner may not read is refused here, and not on the day of the first conversion.
+  class Nowhere final : public CandidateSink {
+    bool offer(std::uint32_t, const core::Touch &, TupleTableSlot *) noexcept override { return false; }
+  } nowhere;
+  Batch nothing;
+  ConversionReader(binding, core::kMinusInfinity, core::kMinusInfinity, reader);
+  SqlTouchSource source(binding, reader);
+  for (std::size_t tier = 0; tier < binding.tiers.size(); ++tier)
+    source.gather(nothing, {}, tier, nowhere);
+  source.prepare_near_misses();
 }
 
 } // namespace attribution::engine

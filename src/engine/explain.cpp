@@ -146,7 +146,7 @@ void choose_row(const Binding &binding, Batch &batch, const pg::Rows &rows, cons
   for (std::uint64_t row = 0; row < rows.count; ++row) {
     bool null = true;
     const core::Micros time = DatumGetTimestampTz(rows.get(row, kConversionTime, &null));
-    if (null || !DatumGetBool(rows.get(row, kConversionIsOne, &null))) {
+    if (null || !DatumGetBool(rows.get(row, kConversionPasses, &null))) {
       Explained line;
       line.reason = Reason::filtered;
       line.verdict = null ? "a row without a time is no conversion"
@@ -162,13 +162,7 @@ void choose_row(const Binding &binding, Batch &batch, const pg::Rows &rows, cons
     }
     Batch other;
     other.add(binding, rows, row);
-    bool wins = false;
-    if (other.times[0] == batch.times[0]) {
-      Batch both;
-      both.add(binding, rows, row);
-      both.add(binding, rows, chosen);
-      wins = compare_texts(binding, both, 0, 1) < 0;
-    }
+    const bool wins = other.times[0] == batch.times[0] && compare_texts(binding, other, batch) < 0;
     duplicates.push_back(wins ? chosen : row);
     if (wins) {
       batch.clear();
@@ -194,7 +188,8 @@ void explain(const Binding &binding, SqlTouchSource &source, Datum conversion_id
   {
     pg::Plan plan(conversions_by_id(binding), {binding.id.type.oid, TEXTARRAYOID});
     plan.check_reader(reader);
-    const pg::Rows rows = pg::fetch(plan.open({{conversion_id, false}, text_array(binding.spec.empty)}), FETCH_ALL);
+    pg::Cursor cursor(plan, {{conversion_id, false}, text_array(binding.spec.empty)});
+    const pg::Rows rows = cursor.fetch(FETCH_ALL);
     if (rows.count == 0)
       throw pg::Error(ERRCODE_NO_DATA_FOUND,
                       "conversion " + std::string(binding.id.type.text(conversion_id)) + " does not exist",

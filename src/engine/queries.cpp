@@ -7,9 +7,13 @@ namespace {
 /// An author's expression, made safe to embed: a comment at its end must not swallow what follows.
 std::string embed(const std::string &expression) { return "(" + expression + "\n)"; }
 
-/// Whether a value is a declared empty one, by its text. concat() gives any type's text, and '' for NULL.
-std::string is_empty(const std::string &column, const std::string &empty) {
-  return "pg_catalog.concat(" + column + ") COLLATE pg_catalog.\"C\" = ANY (" + empty + ")";
+/// Whether a value is a declared empty one, by its text. concat() gives any type's text, and '' for NULL; but of
+/// char(n) it would give the padding, which is no part of the value.
+std::string is_empty(const std::string &relation, const Column &column, const std::string &empty) {
+  const std::string value = relation + "." + column.quoted;
+  const bool padded = pg::call([&] { return getBaseType(column.type.oid) == BPCHAROID; });
+  return (padded ? value + "::pg_catalog.text" : "pg_catalog.concat(" + value + ")") +
+         " COLLATE pg_catalog.\"C\" = ANY (" + empty + ")";
 }
 
 std::string param(int number) { return "$" + std::to_string(number); }
@@ -19,12 +23,19 @@ std::string c_collate(const Column &column) {
   return OidIsValid(column.type.collation) ? " COLLATE pg_catalog.\"C\"" : "";
 }
 
-std::string conversion_columns(const Binding &binding, const std::string &is_one, const std::string &empty) {
-  std::string list = "conversion." + binding.id.quoted + ", conversion." + binding.time.quoted + ", " + is_one;
+/// Whether two conversion ids are the same: text under the C collation, which only a nondeterministic one differs from.
+std::string same_id(const Binding &binding, const std::string &a, const std::string &b) {
+  const std::string equality = pg::equality(binding.id.type.oid, binding.id.type.oid);
+  return a + (pg::is_deterministic(binding.id.type.collation) ? "" : c_collate(binding.id)) + " " +
+         (equality.empty() ? "=" : equality) + " " + b;
+}
+
+std::string conversion_columns(const Binding &binding, const std::string &passes, const std::string &empty) {
+  std::string list = "conversion." + binding.id.quoted + ", conversion." + binding.time.quoted + ", " + passes;
   for (const Column &column : binding.columns)
     list += ", conversion." + column.quoted;
   for (const Column &column : binding.columns)
-    list += ", " + is_empty("conversion." + column.quoted, empty);
+    list += ", " + is_empty("conversion", column, empty);
   return list;
 }
 
@@ -46,17 +57,15 @@ std::string any_of(const std::vector<std::string> &conditions) {
 std::string has_empty_key(const BoundTier &tier, const std::string &empty) {
   std::vector<std::string> conditions;
   for (const Pair &pair : tier.match)
-    conditions.push_back(is_empty("touch." + pair.touch.quoted, empty));
+    conditions.push_back(is_empty("touch", pair.touch, empty));
   return any_of(conditions);
 }
 
 std::string conflicts(const Binding &binding, const BoundTier &tier, const std::string &empty) {
   std::vector<std::string> conditions;
   for (const Pair &pair : tier.conflict) {
-    const std::string touch = "touch." + pair.touch.quoted;
-    const std::string conversion = "conversion." + binding.columns[pair.conversion].quoted;
-    conditions.push_back("(NOT " + equals(binding, pair) + " AND NOT " + is_empty(touch, empty) + " AND NOT " +
-                         is_empty(conversion, empty) + ") IS TRUE");
+    conditions.push_back("(NOT " + equals(binding, pair) + " AND NOT " + is_empty("touch", pair.touch, empty) +
+                         " AND NOT " + is_empty("conversion", binding.columns[pair.conversion], empty) + ") IS TRUE");
   }
   return any_of(conditions);
 }
@@ -88,27 +97,23 @@ std::string conversions_in_range(const Binding &binding) {
   const std::string &relation = binding.conversions.name;
   const std::string time = "conversion." + binding.time.quoted;
   const std::string id = "conversion." + binding.id.quoted;
+  // 'infinity' has no end: a conversion at that time is to be met and refused, not passed over.
   std::string sql = "SELECT " + conversion_columns(binding, "true", "$3") + " FROM " + relation +
-                    " AS conversion WHERE " + time + " >= $1 AND " + time + " < $2" + and_filter(binding.spec.filter);
-  if (!binding.id_is_unique) {
-    const std::string equality = pg::equality(binding.id.type.oid, binding.id.type.oid);
+                    " AS conversion WHERE " + time + " >= $1 AND (" + time + " < $2 OR $2 = 'infinity')" +
+                    and_filter(binding.spec.filter);
+  if (!binding.id_is_unique)
     sql += " AND NOT EXISTS (SELECT FROM (SELECT " + id + " AS id, " + time + " AS at FROM " + relation +
-           " AS conversion WHERE true" + and_filter(binding.spec.filter) + ") AS earlier WHERE earlier.id" +
-           (pg::is_deterministic(binding.id.type.collation) ? "" : c_collate(binding.id)) + " " +
-           (equality.empty() ? "=" : equality) + " " + id + " AND earlier.at < " + time + ")";
-  }
+           " AS conversion WHERE pg_catalog.isfinite(" + time + ")" + and_filter(binding.spec.filter) +
+           ") AS earlier WHERE " + same_id(binding, "earlier.id", id) + " AND earlier.at < " + time + ")";
   return sql + " ORDER BY " + time + ", " + id + c_collate(binding.id);
 }
 
 std::string conversions_by_id(const Binding &binding) {
-  const std::string time = "conversion." + binding.time.quoted;
-  const std::string equality = pg::equality(binding.id.type.oid, binding.id.type.oid);
-  const std::string is_one =
+  const std::string passes =
       binding.spec.filter.empty() ? "true" : "COALESCE(" + embed(binding.spec.filter) + ", false)";
-  return "SELECT " + conversion_columns(binding, is_one, "$2") + " FROM " + binding.conversions.name +
-         " AS conversion WHERE conversion." + binding.id.quoted +
-         (pg::is_deterministic(binding.id.type.collation) ? "" : c_collate(binding.id)) + " " +
-         (equality.empty() ? "=" : equality) + " $1 ORDER BY " + time;
+  return "SELECT " + conversion_columns(binding, passes, "$2") + " FROM " + binding.conversions.name +
+         " AS conversion WHERE " + same_id(binding, "conversion." + binding.id.quoted, "$1") + " ORDER BY conversion." +
+         binding.time.quoted;
 }
 
 std::string touchpoints_of(const Binding &binding, std::size_t number, Search search) {
@@ -120,20 +125,23 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
   const std::string at = "conversion." + binding.time.quoted;
   const std::string empty = param(kParamEmpty);
 
-  std::string arrays = "ROWS FROM (";
-  std::string names;
-  const auto unnest = [&](int array, const std::string &name) {
-    arrays += (names.empty() ? "" : ", ") + ("pg_catalog.unnest(" + param(array) + ")");
-    names += (names.empty() ? "" : ", ") + name;
+  // An array has its type's collation; its elements get back the column's, which predicates may rely on.
+  std::string arrays, names, columns;
+  const auto unnest = [&](int array, const std::string &name, Oid collation = InvalidOid) {
+    const char *comma = names.empty() ? "" : ", ";
+    arrays += comma + ("pg_catalog.unnest(" + param(array) + ")");
+    names += comma + name;
+    columns += comma + ("given." + name + pg::collate(collation) + " AS " + name);
   };
   unnest(kParamNumber, "\"?number\"");
   unnest(kParamSince, "\"?since\"");
   unnest(kParamUntil, "\"?until\"");
-  unnest(kParamId, is_used(binding, binding.id) ? "\"?id\"" : binding.id.quoted);
+  unnest(kParamId, is_used(binding, binding.id) ? "\"?id\"" : binding.id.quoted, binding.id.type.collation);
   unnest(kParamTime, is_used(binding, binding.time) ? "\"?time\"" : binding.time.quoted);
   for (std::size_t i = 0; i < binding.columns.size(); ++i)
-    unnest(kParamColumns + static_cast<int>(i), binding.columns[i].quoted);
-  arrays += ") AS conversion(" + names + ")";
+    unnest(kParamColumns + static_cast<int>(i), binding.columns[i].quoted, binding.columns[i].type.collation);
+  const std::string conversions =
+      "(SELECT " + columns + " FROM ROWS FROM (" + arrays + ") AS given(" + names + ")) AS conversion";
 
   // The filter sees the touch alone, so that a bare column name can't mean the conversion's.
   std::string touches = "(SELECT " + id + ", " + time;
@@ -153,11 +161,12 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
   if (near_misses) {
     sql += " + " + fact("(\"?filter\") IS NOT TRUE", core::kFiltered);
     if (!spec.predicate.empty())
-      sql += " + " + fact(embed(spec.predicate) + " IS NOT TRUE", core::kPredicateFails);
+      sql += " + " + fact("CASE WHEN \"?filter\" THEN " + embed(spec.predicate) + " END IS NOT TRUE",
+                          core::kPredicateFails); // not tried on what the filter rules out: it may rely on that
   }
   for (const Column &column : tier.columns)
     sql += ", touch." + column.quoted;
-  sql += " FROM " + arrays + " JOIN " + touches + " ON ";
+  sql += " FROM " + conversions + " JOIN " + touches + " ON ";
   for (const Pair &pair : tier.match)
     sql += equals(binding, pair) + " AND ";
   sql += time + " >= conversion.\"?since\" AND " + time + " <= conversion.\"?until\"";

@@ -7,12 +7,12 @@ namespace attribution::engine {
 
 /// The columns that every conversion query gives first; Binding::columns follow, then one boolean for each of them:
 /// whether it is a declared empty value.
-enum ConversionColumn : int { kConversionId = 1, kConversionTime, kConversionIsOne, kConversionColumns };
+enum ConversionColumn : int { kConversionId = 1, kConversionTime, kConversionPasses, kConversionColumns };
 
 /// Conversions with $1 <= time < $2, of several rows of one id the earliest, by (time, id). $3: the empty values,
 /// text[].
 std::string conversions_in_range(const Binding &binding);
-/// All rows with the id $1, by time, whether or not they pass the rule's filter (kConversionIsOne). $2: the empty
+/// All rows with the id $1, by time, whether or not they pass the rule's filter (kConversionPasses). $2: the empty
 /// values.
 std::string conversions_by_id(const Binding &binding);
 

@@ -5,9 +5,9 @@ namespace attribution::engine {
 namespace {
 
 /// Makes a core::Touch of each row of a touch query.
-class Rows final : public pg::RowReceiver {
+class TouchReader final : public pg::RowReceiver {
 public:
-  Rows(std::size_t tier, CandidateSink &sink) : tier_(static_cast<std::uint32_t>(tier)), sink_(sink) {}
+  TouchReader(std::size_t tier, CandidateSink &sink) : tier_(static_cast<std::uint32_t>(tier)), sink_(sink) {}
 
   bool row(TupleTableSlot *slot) noexcept override {
     const auto value = [slot](int column) { return slot->tts_values[column - 1]; };
@@ -42,33 +42,31 @@ template <class F> pg::Param array_of(const pg::Type &type, const std::vector<st
 } // namespace
 
 SqlTouchSource::SqlTouchSource(const Binding &binding, Oid reader)
-    : binding_(binding), reader_(reader), eligible_(binding.tiers.size()), near_(binding.tiers.size()) {}
+    : binding_(binding), reader_(reader), near_(binding.tiers.size()) {
+  for (std::size_t tier = 0; tier < binding.tiers.size(); ++tier)
+    eligible_.push_back(prepare(tier, Search::eligible));
+}
 
-const pg::Plan &SqlTouchSource::plan(std::size_t tier, Search search) {
-  pg::Plan &plan = (search == Search::eligible ? eligible_ : near_)[tier];
-  if (!plan) {
-    std::vector<Oid> types = {INT4ARRAYOID,
-                              TIMESTAMPTZARRAYOID,
-                              TIMESTAMPTZARRAYOID,
-                              binding_.id.type.array_oid(),
-                              TIMESTAMPTZARRAYOID,
-                              TIMESTAMPTZOID,
-                              TIMESTAMPTZOID,
-                              TEXTARRAYOID,
-                              INT8OID};
-    for (const Column &column : binding_.columns)
-      types.push_back(column.type.array_oid());
-    plan = pg::Plan(touchpoints_of(binding_, tier, search), types);
-    plan.check_reader(reader_);
-  }
+pg::Plan SqlTouchSource::prepare(std::size_t tier, Search search) const {
+  std::vector<Oid> types(kParamColumns - 1);
+  types[kParamNumber - 1] = INT4ARRAYOID;
+  types[kParamSince - 1] = types[kParamUntil - 1] = types[kParamTime - 1] = TIMESTAMPTZARRAYOID;
+  types[kParamId - 1] = binding_.id.type.array_oid();
+  types[kParamEarliest - 1] = types[kParamLatest - 1] = TIMESTAMPTZOID;
+  types[kParamEmpty - 1] = TEXTARRAYOID;
+  types[kParamLimit - 1] = INT8OID;
+  for (const Column &column : binding_.columns)
+    types.push_back(column.type.array_oid());
+  pg::Plan plan(touchpoints_of(binding_, tier, search), types);
+  plan.refuse_volatile("touchpoints of tier \"" + binding_.spec.tiers[tier].name + "\"");
+  plan.check_reader(reader_);
   return plan;
 }
 
-void SqlTouchSource::prepare_all() {
-  for (std::size_t tier = 0; tier < binding_.tiers.size(); ++tier) {
-    plan(tier, Search::eligible);
-    plan(tier, Search::near_misses);
-  }
+void SqlTouchSource::prepare_near_misses() {
+  for (std::size_t tier = 0; tier < binding_.tiers.size(); ++tier)
+    if (!near_[tier])
+      near_[tier] = prepare(tier, Search::near_misses);
 }
 
 void SqlTouchSource::run(const pg::Plan &plan, Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier,
@@ -104,25 +102,27 @@ void SqlTouchSource::run(const pg::Plan &plan, Batch &batch, const std::vector<s
   params.push_back({TimestampTzGetDatum(latest), false});
   params.push_back(text_array(binding_.spec.empty));
   params.push_back(limit);
-  for (std::size_t column = 0; column < batch.columns.size(); ++column)
+  for (std::size_t column = 0; column < binding_.columns.size(); ++column)
     params.push_back(array_of(binding_.columns[column].type, which, [&](std::uint32_t i) {
       return pg::Param{batch.columns[column].values[i], batch.columns[column].nulls[i] != 0};
     }));
-  Rows rows(tier, sink);
-  plan.run(params, rows);
+  TouchReader reader(tier, sink);
+  plan.run(params, reader);
 }
 
 void SqlTouchSource::gather(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier,
                             CandidateSink &sink) {
   const core::Tier &t = binding_.rule.tiers[tier];
-  run(plan(tier, Search::eligible), batch, which, tier, t.lookback, t.skew, {}, sink);
+  run(eligible_[tier], batch, which, tier, t.lookback, t.skew, {}, sink);
 }
 
 void SqlTouchSource::gather_near(Batch &batch, std::uint32_t conversion, std::size_t tier, std::int64_t most,
                                  CandidateSink &sink) {
+  if (!near_[tier])
+    near_[tier] = prepare(tier, Search::near_misses);
   const core::Micros reach = core::plus(binding_.rule.tiers[tier].lookback, binding_.rule.tiers[tier].lookback);
-  run(plan(tier, Search::near_misses), batch, {conversion}, tier, reach,
-      std::max(reach, binding_.rule.tiers[tier].skew), {Int64GetDatum(most), false}, sink);
+  run(near_[tier], batch, {conversion}, tier, reach, std::max(reach, binding_.rule.tiers[tier].skew),
+      {Int64GetDatum(most), false}, sink);
 }
 
 } // namespace attribution::engine

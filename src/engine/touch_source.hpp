@@ -33,22 +33,22 @@ public:
 /// By plain SQL, with the planner's plan: always right, for anything that can be read.
 class SqlTouchSource final : public TouchSource {
 public:
-  /// `reader` must have SELECT on what is read.
+  /// Prepares the queries for eligible touchpoints of all tiers; `reader` must have SELECT on what they read.
   SqlTouchSource(const Binding &binding, Oid reader);
   void gather(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier, CandidateSink &sink) override;
   void gather_near(Batch &batch, std::uint32_t conversion, std::size_t tier, std::int64_t most,
                    CandidateSink &sink) override;
-  /// Prepares every query that could be run, for the errors that this finds.
-  void prepare_all();
+  /// Prepares the queries for near misses; without this each is prepared when first needed.
+  void prepare_near_misses();
 
 private:
-  const pg::Plan &plan(std::size_t tier, Search search);
+  pg::Plan prepare(std::size_t tier, Search search) const;
   void run(const pg::Plan &plan, Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier,
            core::Micros before, core::Micros after, pg::Param limit, CandidateSink &sink);
 
   const Binding &binding_;
   Oid reader_;
-  std::vector<pg::Plan> eligible_, near_; ///< by tier; made when first needed
+  std::vector<pg::Plan> eligible_, near_; ///< by tier
 };
 
 } // namespace attribution::engine

@@ -6,8 +6,7 @@
 #include "pg/resultset.hpp"
 #include "pg/security.hpp"
 
-#include <memory>
-#include <optional>
+#include <algorithm>
 
 extern "C" {
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_attribute);
@@ -48,38 +47,39 @@ private:
   engine::Binding binding_;
 };
 
+/// Of a batch's values: they become arrays, which PostgreSQL holds below 1 GB.
+constexpr std::size_t kMostBytes = std::size_t{128} << 20;
+
 /// Decides all conversions of a range, batch by batch. Arguments: rule, since, until, overrides.
-template <class Emit> void decide_range(FunctionCallInfo fcinfo, core::Keep keep, Emit emit) {
-  pg::ResultSet result(fcinfo);
+template <class Emit> void decide_range(FunctionCallInfo fcinfo, core::Keep keep) {
+  pg::ResultSet result(fcinfo, Emit::types);
   const core::Micros since = PG_ARGISNULL(1) ? core::kMinusInfinity : PG_GETARG_TIMESTAMPTZ(1);
   const core::Micros until = PG_ARGISNULL(2) ? core::kInfinity : PG_GETARG_TIMESTAMPTZ(2);
   if (since > until)
     throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "since must not be after until");
   Reading reading(required(fcinfo, 0, "rule"), overrides_or_none(fcinfo, 3));
   const engine::Binding &binding = reading.binding();
-  emit.begin(binding, result);
+  result.expect(Emit::kId, binding.id.type);
+  result.expect(Emit::kTouchId, binding.touch_id);
 
   engine::SqlTouchSource source(binding, reading.reader());
   engine::Decider decider(binding, source, keep, entry::work_mem());
   engine::ConversionReader conversions(binding, since, until, reading.reader());
   engine::Batch batch;
-  while (conversions.next(batch, entry::batch_size(), entry::work_mem() / 4))
+  while (conversions.next(batch, entry::batch_size(), std::min(entry::work_mem() / 4, kMostBytes)))
     decider.decide(batch, [&](std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows) {
-      emit(binding, batch, i, decision, rows, result);
+      Emit::put(binding, batch, i, decision, rows, result);
     });
 }
 
 /// The columns of attribute().
 struct EmitCredits {
   enum Column { kId, kTime, kOutcome, kTier, kTouchId, kTouchTime, kPosition, kCredit };
+  static constexpr std::initializer_list<Oid> types = {InvalidOid, TIMESTAMPTZOID, TEXTOID, TEXTOID,
+                                                       InvalidOid, TIMESTAMPTZOID, INT4OID, FLOAT8OID};
 
-  void begin(const engine::Binding &binding, pg::ResultSet &result) const {
-    result.expect(kId, binding.id.type);
-    if (!binding.tiers.empty())
-      result.expect(kTouchId, binding.touch_id);
-  }
-  void operator()(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i,
-                  const core::Decision &decision, engine::TouchRowStore &rows, pg::ResultSet &result) const {
+  static void put(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i,
+                  const core::Decision &decision, engine::TouchRowStore &rows, pg::ResultSet &result) {
     const auto header = [&](const char *outcome, int position, double credit) {
       result.set_as(kId, binding.id.type, batch.ids[i]);
       result.set(kTime, TimestampTzGetDatum(batch.times[i]));
@@ -111,16 +111,13 @@ struct EmitCredits {
 /// The columns of touchpoints().
 struct EmitTouchpoints {
   enum Column { kId, kTime, kTier, kPosition, kLength, kTouchId, kTouchTime, kCredit };
+  static constexpr std::initializer_list<Oid> types = {InvalidOid, TIMESTAMPTZOID, TEXTOID,        INT4OID,
+                                                       INT4OID,    InvalidOid,     TIMESTAMPTZOID, FLOAT8OID};
 
-  void begin(const engine::Binding &binding, pg::ResultSet &result) const {
-    result.expect(kId, binding.id.type);
-    if (!binding.tiers.empty())
-      result.expect(kTouchId, binding.touch_id);
-  }
-  void operator()(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i,
-                  const core::Decision &decision, engine::TouchRowStore &rows, pg::ResultSet &result) const {
+  static void put(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i,
+                  const core::Decision &decision, engine::TouchRowStore &rows, pg::ResultSet &result) {
     const std::size_t length = decision.path.size();
-    const auto put = [&](const core::Touch &touch, double credit) {
+    const auto put_touch = [&](const core::Touch &touch, double credit) {
       result.set_as(kId, binding.id.type, batch.ids[i]);
       result.set(kTime, TimestampTzGetDatum(batch.times[i]));
       result.set_text(kTier, binding.spec.tiers[touch.tier].name.c_str());
@@ -132,10 +129,10 @@ struct EmitTouchpoints {
     for (std::size_t at = 0; at < length; ++at) {
       result.set(kPosition, Int32GetDatum(static_cast<std::int32_t>(at) + 1));
       result.set(kLength, Int32GetDatum(static_cast<std::int32_t>(length)));
-      put(decision.path[at], core::credit(binding.rule.model, at, length));
+      put_touch(decision.path[at], core::credit(binding.rule.model, at, length));
     }
     for (const core::Touch &touch : decision.rest)
-      put(touch, 0);
+      put_touch(touch, 0);
   }
 };
 
@@ -152,22 +149,18 @@ Datum conversion_id(FunctionCallInfo fcinfo, int argument, const engine::Binding
   return wanted.parse(pg::Type::of(given, InvalidOid).text(value));
 }
 
-struct EmitExplanation {
-  enum Column { kTier, kTouchId, kTouchTime, kReason, kVerdict, kCredit };
-};
-
 } // namespace
 
 Datum attribution_attribute(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    decide_range(fcinfo, core::Keep::winners, EmitCredits{});
+    decide_range<EmitCredits>(fcinfo, core::Keep::winners);
     return Datum(0);
   });
 }
 
 Datum attribution_touchpoints(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    decide_range(fcinfo, core::Keep::everything, EmitTouchpoints{});
+    decide_range<EmitTouchpoints>(fcinfo, core::Keep::everything);
     return Datum(0);
   });
 }
@@ -175,24 +168,23 @@ Datum attribution_touchpoints(PG_FUNCTION_ARGS) {
 // explain(rule, conversion_id, overrides)
 Datum attribution_explain(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    using E = EmitExplanation;
-    pg::ResultSet result(fcinfo);
+    enum Column { kTier, kTouchId, kTouchTime, kReason, kVerdict, kCredit };
+    pg::ResultSet result(fcinfo, {TEXTOID, InvalidOid, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID});
     Reading reading(required(fcinfo, 0, "rule"), overrides_or_none(fcinfo, 2));
     const engine::Binding &binding = reading.binding();
-    if (!binding.tiers.empty())
-      result.expect(E::kTouchId, binding.touch_id);
+    result.expect(kTouchId, binding.touch_id);
     engine::SqlTouchSource source(binding, reading.reader());
     engine::explain(binding, source, conversion_id(fcinfo, 1, binding), reading.reader(), entry::work_mem(),
                     [&](const engine::Explained &line) {
                       if (line.spec != nullptr)
-                        result.set_text(E::kTier, line.spec->name.c_str());
+                        result.set_text(kTier, line.spec->name.c_str());
                       if (line.touch != nullptr) {
-                        result.set_as(E::kTouchId, binding.touch_id, line.touch_id);
-                        result.set(E::kTouchTime, TimestampTzGetDatum(line.touch->time));
-                        result.set(E::kCredit, Float8GetDatum(line.credit));
+                        result.set_as(kTouchId, binding.touch_id, line.touch_id);
+                        result.set(kTouchTime, TimestampTzGetDatum(line.touch->time));
+                        result.set(kCredit, Float8GetDatum(line.credit));
                       }
-                      result.set_text(E::kReason, core::code_of(line.reason));
-                      result.set_text(E::kVerdict, line.verdict.c_str());
+                      result.set_text(kReason, core::code_of(line.reason));
+                      result.set_text(kVerdict, line.verdict.c_str());
                       result.put();
                     });
     return Datum(0);
@@ -202,7 +194,7 @@ Datum attribution_explain(PG_FUNCTION_ARGS) {
 // _check(rule, version): raises what is wrong with a version of a rule; returns the types of its ids.
 Datum attribution_check(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    pg::ResultSet result(fcinfo);
+    pg::ResultSet result(fcinfo, {TEXTOID, TEXTOID});
     Reading reading(required(fcinfo, 0, "rule"), required(fcinfo, 1, "overrides"));
     const engine::Binding &binding = reading.binding();
     engine::check(binding, reading.reader());

@@ -40,7 +40,6 @@ public:
   Context &operator=(const Context &) = delete;
 
   operator MemoryContext() const noexcept { return context_; }
-  std::size_t size() const noexcept { return MemoryContextMemAllocated(context_, true); }
   void reset() {
     call([this] { MemoryContextReset(context_); });
   }

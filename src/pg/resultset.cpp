@@ -2,7 +2,8 @@
 
 namespace attribution::pg {
 
-ResultSet::ResultSet(FunctionCallInfo fcinfo) : result_(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)) {
+ResultSet::ResultSet(FunctionCallInfo fcinfo, std::initializer_list<Oid> types)
+    : result_(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)) {
   call([&] {
     // Without the flag a record's descriptor would be the executor's own, and freed after the first call.
     if (result_ != nullptr && result_->expectedDesc == nullptr)
@@ -13,6 +14,17 @@ ResultSet::ResultSet(FunctionCallInfo fcinfo) : result_(reinterpret_cast<ReturnS
   });
   values_.resize(static_cast<std::size_t>(result_->setDesc->natts));
   nulls_.assign(values_.size(), 1);
+  // The caller of a function that returns a record says its columns: what they get is not to be taken for anything
+  // else.
+  if (types.size() != values_.size())
+    throw Error(ERRCODE_DATATYPE_MISMATCH,
+                "the result has " + std::to_string(types.size()) + " columns, not " + std::to_string(values_.size()));
+  std::size_t column = 0;
+  for (Oid type : types) {
+    if (OidIsValid(type) && type != column_type(column))
+      refuse(column, Type::of(type, InvalidOid));
+    ++column;
+  }
 }
 
 Oid ResultSet::column_type(std::size_t column) const {
@@ -41,13 +53,15 @@ void ResultSet::set_as(std::size_t column, const Type &type, Datum value) {
 }
 
 void ResultSet::expect(std::size_t column, const Type &type) const {
-  const Oid declared = column_type(column);
-  if (declared != type.oid && declared != TEXTOID)
-    throw Error(ERRCODE_DATATYPE_MISMATCH,
-                "result column " + std::to_string(column + 1) + " is of type " + type.name() + ", not " +
-                    Type::of(declared, InvalidOid).name(),
-                {},
-                "The rule's tables have changed; run attribution.activate() on the rule to make its functions anew.");
+  if (column_type(column) != type.oid && column_type(column) != TEXTOID)
+    refuse(column, type);
+}
+
+void ResultSet::refuse(std::size_t column, const Type &type) const {
+  throw Error(ERRCODE_DATATYPE_MISMATCH,
+              "result column " + std::to_string(column + 1) + " is of type " + type.name() + ", not " +
+                  Type::of(column_type(column), InvalidOid).name(),
+              {}, "If the rule's tables have changed, attribution.activate() makes its functions anew.");
 }
 
 void ResultSet::put() {

@@ -7,11 +7,9 @@ namespace attribution::pg {
 
 class ResultSet {
 public:
-  /// For a function that returns a table, or a record with a column definition list.
-  explicit ResultSet(FunctionCallInfo fcinfo);
-
-  std::size_t columns() const noexcept { return values_.size(); }
-  Oid column_type(std::size_t column) const;
+  /// For a function that returns a table, or a record with a column definition list. Its columns must be of these
+  /// types; InvalidOid stands for one that expect() and set_as() see to.
+  ResultSet(FunctionCallInfo fcinfo, std::initializer_list<Oid> types);
 
   void set(std::size_t column, Datum value) noexcept {
     values_[column] = value;
@@ -26,6 +24,9 @@ public:
   void put();
 
 private:
+  Oid column_type(std::size_t column) const;
+  [[noreturn]] void refuse(std::size_t column, const Type &type) const;
+
   ReturnSetInfo *result_;
   std::vector<Datum> values_;
   std::vector<char> nulls_;

@@ -35,7 +35,7 @@ struct Values {
 Plan::Plan(const std::string &sql, const std::vector<Oid> &types) {
   plan_ = call([&] {
     return SPI_prepare_cursor(sql.c_str(), static_cast<int>(types.size()), const_cast<Oid *>(types.data()),
-                              CURSOR_OPT_CUSTOM_PLAN | CURSOR_OPT_PARALLEL_OK);
+                              CURSOR_OPT_CUSTOM_PLAN | CURSOR_OPT_PARALLEL_OK | CURSOR_OPT_NO_SCROLL);
   });
   if (plan_ == nullptr)
     throw Error(ERRCODE_INTERNAL_ERROR,
@@ -43,7 +43,6 @@ Plan::Plan(const std::string &sql, const std::vector<Oid> &types) {
 }
 
 void Plan::run(const std::vector<Param> &params, RowReceiver &receiver) const {
-  Values values(params);
   Receiver destination{};
   destination.base.receiveSlot = receive;
   destination.base.rStartup = start;
@@ -66,23 +65,17 @@ void Plan::run(const std::vector<Param> &params, RowReceiver &receiver) const {
     throw Error(ERRCODE_INTERNAL_ERROR, "could not run a query: " + std::string(SPI_result_code_string(result)));
 }
 
-Portal Plan::open(const std::vector<Param> &params) const {
-  Values values(params);
-  return call([&] {
-    Portal portal = SPI_cursor_open(nullptr, plan_, values.values.data(), values.nulls.data(), true);
-    if (portal == nullptr)
-      elog(ERROR, "could not open a cursor: %s", SPI_result_code_string(SPI_result));
-    return portal;
-  });
-}
-
 void Plan::check_reader(Oid role) const {
+  if (role == GetUserId())
+    return; // the executor checks it
   Oid hidden = InvalidOid;
   call([&] {
     Oid user = InvalidOid;
     int context = 0;
     GetUserIdAndSecContext(&user, &context);
     CachedPlan *cached = SPI_plan_get_cached_plan(plan_);
+    if (cached == nullptr)
+      elog(ERROR, "a plan of several statements");
     SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE);
     ListCell *cell = nullptr;
     foreach (cell, cached->stmt_list) {
@@ -112,8 +105,8 @@ void Plan::check_reader(Oid role) const {
   }
 }
 
-bool Plan::is_volatile() const {
-  return call([&] {
+void Plan::refuse_volatile(const std::string &what) const {
+  const bool is_volatile = call([&] {
     ListCell *source = nullptr;
     foreach (source, SPI_plan_get_plan_sources(plan_)) {
       ListCell *query = nullptr;
@@ -123,11 +116,24 @@ bool Plan::is_volatile() const {
     }
     return false;
   });
+  if (is_volatile)
+    throw Error(ERRCODE_INVALID_OBJECT_DEFINITION, what + " calls a volatile function", {},
+                "The same data must always give the same decision: use immutable and stable functions.");
 }
 
-Rows fetch(Portal portal, long count) {
+Cursor::Cursor(const Plan &plan, const std::vector<Param> &params) {
+  Values values(params);
+  portal_ = call([&] {
+    Portal portal = SPI_cursor_open(nullptr, plan.plan_, values.values.data(), values.nulls.data(), true);
+    if (portal == nullptr)
+      elog(ERROR, "could not open a cursor: %s", SPI_result_code_string(SPI_result));
+    return portal;
+  });
+}
+
+Rows Cursor::fetch(long count) {
   return call([&] {
-    SPI_cursor_fetch(portal, true, count);
+    SPI_cursor_fetch(portal_, true, count);
     return Rows{SPI_tuptable, SPI_processed};
   });
 }
@@ -146,11 +152,6 @@ Rows query(const std::string &sql, const std::vector<Oid> &types, const std::vec
 std::string quoted(std::string_view identifier) {
   const std::string text(identifier);
   return call([&] { return quote_identifier(text.c_str()); });
-}
-
-std::string literal(std::string_view text) {
-  const std::string copy(text);
-  return call([&] { return quote_literal_cstr(copy.c_str()); });
 }
 
 } // namespace attribution::pg

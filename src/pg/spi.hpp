@@ -41,16 +41,16 @@ public:
 
   /// Runs to the end, in parallel where the planner likes, handing each row to the receiver.
   void run(const std::vector<Param> &params, RowReceiver &receiver) const;
-  Portal open(const std::vector<Param> &params) const;
 
   /// Raises an error unless `role` may SELECT all that the plan reads by the caller's own right, and row security shows
   /// `role` no less than the present user.
   void check_reader(Oid role) const;
-  /// Whether it calls a volatile function.
-  bool is_volatile() const;
+  /// Raises an error, which begins with `what`, if the plan calls a volatile function, in views as well.
+  void refuse_volatile(const std::string &what) const;
   explicit operator bool() const noexcept { return plan_ != nullptr; }
 
 private:
+  friend class Cursor;
   SPIPlanPtr plan_ = nullptr;
 };
 
@@ -62,11 +62,27 @@ struct Rows {
     return SPI_getbinval(table->vals[row], table->tupdesc, column, null);
   }
 };
-Rows fetch(Portal portal, long count);
+
+/// A cursor over a plan's rows for a scope. It must not outlive that: an open one keeps its tables from being altered,
+/// and what is left of it would run as whoever fetches.
+class Cursor {
+public:
+  Cursor(const Plan &plan, const std::vector<Param> &params);
+  ~Cursor() {
+    if (std::uncaught_exceptions() == 0)
+      SPI_cursor_close(portal_);
+  }
+  Cursor(const Cursor &) = delete;
+  Cursor &operator=(const Cursor &) = delete;
+  Rows fetch(long count);
+
+private:
+  Portal portal_;
+};
+
 /// Runs a statement once; for small configuration reads.
 Rows query(const std::string &sql, const std::vector<Oid> &types, const std::vector<Param> &params);
 
 std::string quoted(std::string_view identifier);
-std::string literal(std::string_view text);
 
 } // namespace attribution::pg
