@@ -43,7 +43,7 @@ void check(const Binding &binding, Oid reader) {
     bool offer(std::uint32_t, const core::Touch &, TupleTableSlot *) noexcept override { return false; }
   } nowhere;
   Batch nothing;
-  ConversionReader(binding, core::kMinusInfinity, core::kMinusInfinity, reader);
+  const ConversionReader none(binding, core::kMinusInfinity, core::kMinusInfinity, reader);
   SqlTouchSource source(binding, reader);
   for (std::size_t tier = 0; tier < binding.tiers.size(); ++tier)
     source.gather(nothing, {}, tier, nowhere);
