@@ -139,6 +139,8 @@ DECLARE
   wanted attribution.rule%ROWTYPE;
   chosen attribution.rule_version%ROWTYPE;
   version_number integer;
+  wanted_path text;
+  wanted_model text;
   setting text;
   name text;
   value jsonb;
@@ -175,9 +177,9 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'rule "%" has no version %', $1, version_number USING ERRCODE = 'undefined_object';
   END IF;
-  chosen.path := coalesce(overrides ->> 'path', chosen.path);
-  chosen.model := coalesce(overrides ->> 'model', chosen.model);
-  PERFORM attribution._check_rule(chosen.path, chosen.model);
+  wanted_path := coalesce(overrides ->> 'path', chosen.path);
+  wanted_model := coalesce(overrides ->> 'model', chosen.model);
+  PERFORM attribution._check_rule(wanted_path, wanted_model);
 
   FOR name, value IN SELECT * FROM jsonb_each(coalesce(overrides -> 'lookback', '{}'))
                      UNION ALL SELECT w #>> '{}', 'null' FROM jsonb_array_elements(coalesce(overrides -> 'without_tiers', '[]')) AS w LOOP
@@ -196,7 +198,7 @@ BEGIN
 
   RETURN QUERY
     SELECT wanted.rule, chosen.version, wanted.owner::oid, chosen.conversions::oid, chosen.id_column::text,
-      chosen.time_column::text, chosen.filter, chosen.path, chosen.model, chosen.empty, t.tier, t.touchpoints::oid,
+      chosen.time_column::text, chosen.filter, wanted_path, wanted_model, chosen.empty, t.tier, t.touchpoints::oid,
       t.id_column::text, t.time_column::text, t.match::text[], t.conversion_match::text[], t.conflict::text[],
       t.conversion_conflict::text[], t.filter, t.predicate, t.lookback_column::text,
       attribution._micros(coalesce((overrides -> 'lookback' ->> t.tier)::interval, t.lookback)),

@@ -105,13 +105,9 @@ END
 $$;
 COMMENT ON FUNCTION attribution._settle(text, integer) IS 'Checks a draft and makes the rule''s typed functions.';
 
-CREATE FUNCTION attribution._warn_without_index(of_rule text, of_version integer, of_tier text) RETURNS void
+CREATE FUNCTION attribution._warn_without_index(t attribution.tier) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  t attribution.tier%ROWTYPE;
 BEGIN
-  SELECT * INTO STRICT t FROM attribution.tier AS x
-    WHERE x.rule = of_rule AND x.version = of_version AND x.tier = of_tier;
   IF (SELECT c.relkind IN ('r', 'p', 'm') FROM pg_class AS c WHERE c.oid = t.touchpoints) AND NOT EXISTS (
     SELECT FROM pg_index AS i
     WHERE i.indrelid = t.touchpoints AND i.indisvalid AND i.indpred IS NULL
@@ -120,7 +116,7 @@ BEGIN
            JOIN pg_attribute AS a ON a.attrelid = t.touchpoints AND a.attnum = i.indkey[k])
         = (SELECT array_agg(DISTINCT m ORDER BY m) FROM unnest(t.match) AS m))
   THEN
-    RAISE WARNING 'no index serves tier "%"', of_tier
+    RAISE WARNING 'no index serves tier "%"', t.tier
       USING DETAIL = format('Finding its touchpoints would read all of %s.', t.touchpoints),
         HINT = format('CREATE INDEX ON %s (%s, %I);', t.touchpoints,
           (SELECT string_agg(quote_ident(m), ', ' ORDER BY k) FROM unnest(t.match) WITH ORDINALITY AS u(m, k)),
@@ -128,7 +124,7 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION attribution._warn_without_index(text, integer, text) IS 'Warns if no index begins with the match columns of a tier.';
+COMMENT ON FUNCTION attribution._warn_without_index(attribution.tier) IS 'Warns if no index begins with the match columns of a tier.';
 
 CREATE FUNCTION attribution.create_rule(rule text, conversions regclass, id_column name, time_column name,
   filter text DEFAULT NULL, path text DEFAULT 'first_match', model text DEFAULT 'last_touch',
@@ -160,12 +156,9 @@ filter: SQL condition on the table''s columns; path: first_match or all; model: 
 empty: values, by their text, that are no key. Returns the version, 1. Makes <rule>_attribute(), <rule>_touchpoints()
 and <rule>_explain() in the table''s schema.';
 
-CREATE FUNCTION attribution._check_tier(t attribution.tier) RETURNS attribution.tier
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION attribution._put_tier(t attribution.tier) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  t.filter := nullif(t.filter, '');
-  t.predicate := nullif(t.predicate, '');
-  t.lookback_column := nullif(t.lookback_column, '');
   PERFORM attribution._check_duration(format('lookback of tier "%s"', t.tier), t.lookback);
   PERFORM attribution._check_duration(format('skew of tier "%s"', t.tier), t.skew);
   IF t."strict" AND t.skew > '0' THEN
@@ -186,10 +179,13 @@ BEGIN
     RAISE EXCEPTION 'conflict and conversion_conflict of tier "%" must name as many columns, and no null', t.tier
       USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  RETURN t;
+  DELETE FROM attribution.tier AS old WHERE old.rule = t.rule AND old.version = t.version AND old.tier = t.tier;
+  INSERT INTO attribution.tier VALUES (t.*);
+  PERFORM attribution._settle(t.rule, t.version);
+  PERFORM attribution._warn_without_index(t);
 END
 $$;
-COMMENT ON FUNCTION attribution._check_tier(attribution.tier) IS 'Raises an error for settings that make no tier; '''' becomes null.';
+COMMENT ON FUNCTION attribution._put_tier(attribution.tier) IS 'Checks a tier of a draft and puts it there, in place of one of its name.';
 
 CREATE FUNCTION attribution._place(of_rule text, of_version integer, of_tier text, before text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -220,8 +216,7 @@ CREATE FUNCTION attribution.add_tier(rule text, tier text, touchpoints regclass,
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   draft integer := attribution._draft(rule);
-  defaults attribution.rule_version%ROWTYPE;
-  t attribution.tier%ROWTYPE;
+  made attribution.tier;
 BEGIN
   IF tier IS NULL OR tier = '' THEN
     RAISE EXCEPTION 'a tier needs a name' USING ERRCODE = 'invalid_name';
@@ -229,32 +224,18 @@ BEGIN
   IF touchpoints IS NULL OR match IS NULL THEN
     RAISE EXCEPTION 'touchpoints and match must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
-  IF EXISTS (SELECT FROM attribution.tier AS x WHERE x.rule = add_tier.rule AND x.version = draft AND x.tier = add_tier.tier) THEN
+  IF EXISTS (SELECT FROM attribution.tier AS t WHERE t.rule = add_tier.rule AND t.version = draft AND t.tier = add_tier.tier) THEN
     RAISE EXCEPTION 'rule "%" already has a tier "%"', rule, tier USING ERRCODE = 'duplicate_object',
       HINT = 'Change it by attribution.alter_tier(), or drop it by attribution.drop_tier().';
   END IF;
-  SELECT * INTO STRICT defaults FROM attribution.rule_version AS v WHERE v.rule = add_tier.rule AND v.version = draft;
-  t.rule := rule;
-  t.version := draft;
-  t.tier := tier;
-  t.strength := attribution._place(rule, draft, tier, before);
-  t.touchpoints := touchpoints;
-  t.id_column := coalesce(id_column, defaults.id_column);
-  t.time_column := coalesce(time_column, defaults.time_column);
-  t.match := match;
-  t.conversion_match := coalesce(conversion_match, match);
-  t.conflict := coalesce(conflict, '{}');
-  t.conversion_conflict := coalesce(conversion_conflict, conflict, '{}');
-  t.filter := filter;
-  t.predicate := predicate;
-  t.lookback := lookback;
-  t.lookback_column := lookback_column;
-  t.skew := coalesce(skew, '0');
-  t."strict" := coalesce("strict", false);
-  t := attribution._check_tier(t);
-  INSERT INTO attribution.tier VALUES (t.*);
-  PERFORM attribution._settle(rule, draft);
-  PERFORM attribution._warn_without_index(rule, draft, tier);
+  SELECT v.rule, v.version, add_tier.tier, attribution._place(v.rule, v.version, add_tier.tier, before), touchpoints,
+      coalesce(add_tier.id_column, v.id_column), coalesce(add_tier.time_column, v.time_column),
+      match, coalesce(conversion_match, match), coalesce(conflict, '{}'), coalesce(conversion_conflict, conflict, '{}'),
+      nullif(add_tier.filter, ''), nullif(predicate, ''), lookback, nullif(lookback_column, ''), coalesce(skew, '0'),
+      coalesce("strict", false)
+    INTO STRICT made
+    FROM attribution.rule_version AS v WHERE v.rule = add_tier.rule AND v.version = draft;
+  PERFORM attribution._put_tier(made);
 END
 $$;
 COMMENT ON FUNCTION attribution.add_tier(text, text, regclass, name[], interval, name[], name[], name[], name, name, text, text, name, interval, boolean, text) IS
@@ -291,33 +272,24 @@ CREATE FUNCTION attribution.alter_tier(rule text, tier text, match name[] DEFAUL
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   draft integer := attribution._draft(rule);
-  t attribution.tier%ROWTYPE;
+  changed attribution.tier;
 BEGIN
-  SELECT * INTO t FROM attribution.tier AS x WHERE x.rule = alter_tier.rule AND x.version = draft AND x.tier = alter_tier.tier;
+  SELECT t.rule, t.version, t.tier,
+      CASE WHEN before IS NULL THEN t.strength ELSE attribution._place(t.rule, t.version, t.tier, before) END,
+      t.touchpoints, coalesce(alter_tier.id_column, t.id_column), coalesce(alter_tier.time_column, t.time_column),
+      coalesce(alter_tier.match, t.match), coalesce(alter_tier.conversion_match, alter_tier.match, t.conversion_match),
+      coalesce(alter_tier.conflict, t.conflict),
+      coalesce(alter_tier.conversion_conflict, alter_tier.conflict, t.conversion_conflict),
+      nullif(coalesce(alter_tier.filter, t.filter), ''), nullif(coalesce(alter_tier.predicate, t.predicate), ''),
+      coalesce(alter_tier.lookback, t.lookback), nullif(coalesce(alter_tier.lookback_column, t.lookback_column), ''),
+      coalesce(alter_tier.skew, t.skew), coalesce(alter_tier."strict", t."strict")
+    INTO changed
+    FROM attribution.tier AS t WHERE t.rule = alter_tier.rule AND t.version = draft AND t.tier = alter_tier.tier;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'rule "%" has no tier "%"', rule, tier USING ERRCODE = 'undefined_object',
       HINT = 'attribution.tiers lists the tiers there are.';
   END IF;
-  IF before IS NOT NULL THEN
-    t.strength := attribution._place(rule, draft, tier, before);
-  END IF;
-  t.match := coalesce(match, t.match);
-  t.conversion_match := coalesce(conversion_match, match, t.conversion_match);
-  t.conflict := coalesce(conflict, t.conflict);
-  t.conversion_conflict := coalesce(conversion_conflict, conflict, t.conversion_conflict);
-  t.id_column := coalesce(id_column, t.id_column);
-  t.time_column := coalesce(time_column, t.time_column);
-  t.filter := coalesce(filter, t.filter);
-  t.predicate := coalesce(predicate, t.predicate);
-  t.lookback := coalesce(lookback, t.lookback);
-  t.lookback_column := coalesce(lookback_column, t.lookback_column);
-  t.skew := coalesce(skew, t.skew);
-  t."strict" := coalesce("strict", t."strict");
-  t := attribution._check_tier(t);
-  DELETE FROM attribution.tier AS x WHERE x.rule = alter_tier.rule AND x.version = draft AND x.tier = alter_tier.tier;
-  INSERT INTO attribution.tier VALUES (t.*);
-  PERFORM attribution._settle(rule, draft);
-  PERFORM attribution._warn_without_index(rule, draft, tier);
+  PERFORM attribution._put_tier(changed);
   RETURN draft;
 END
 $$;
