@@ -193,11 +193,6 @@ core::Model model_of(const std::string &name) {
   throw Error(ERRCODE_INTERNAL_ERROR, "unknown model " + in_quotes(name));
 }
 
-/// Whether two tiers draw their touchpoints from the same ids.
-bool same_ids(const BoundTier &a, const BoundTier &b) {
-  return a.touchpoints.oid == b.touchpoints.oid && a.id.name == b.id.name && a.time.name == b.time.name;
-}
-
 /// Whether a unique index says that no two rows of the conversion relation have the same id.
 bool has_unique_id(const Binding &binding) {
   const pg::Rows rows = pg::query(
@@ -240,7 +235,7 @@ Binding bind(RuleSpec spec) {
                       tier.id.type.name() + "; the tiers before it use " + binding.touch_id.name() + ".",
                   "Give the id columns one type, by ALTER TABLE or in a view.");
     std::uint32_t relation = 0;
-    while (relation < binding.tiers.size() && !same_ids(binding.tiers[relation], tier))
+    while (relation < binding.tiers.size() && binding.tiers[relation].touchpoints.oid != tier.touchpoints.oid)
       ++relation;
     binding.rule.tiers.push_back({relation, tier_spec.lookback, tier_spec.skew, tier_spec.strict});
     binding.tiers.push_back(std::move(tier));
