@@ -20,6 +20,8 @@ FROM (VALUES ('{}'::jsonb), ('{"model": "first_touch"}'), ('{"path": "all"}'), (
   ('{"lookback": {"device": "1 day", "ip": "1 hour"}}'), ('{"lookback": {"device": "1 day", "ip": "59 min 59.999999 s"}}'))
   AS o(overrides), attribution.attribute('installs', overrides => o.overrides) AS a;
 SELECT conversion_id, tier, touch_id, touch_position, path_length FROM attribution.touchpoints('installs', overrides => '{"path": "all"}') ORDER BY touch_position;
+SELECT outcome, touch_id FROM game.installs_attribute(overrides => '{"without_tiers": ["device", "ip"]}');
+SELECT count(*) FROM game.installs_explain(1, '{"without_tiers": ["device", "ip"]}');
 SELECT count(*) FROM attribution.rules;
 
 \set VERBOSITY terse

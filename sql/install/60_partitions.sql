@@ -1,5 +1,3 @@
-SET LOCAL search_path TO pg_catalog, pg_temp;
-
 -- Event tables partitioned by time: the partitions made ahead, the default partition drained, old partitions dropped.
 --
 -- Everything here works on tables of the user: range-partitioned on one timestamptz column, with a default partition or
@@ -48,9 +46,6 @@ COMMENT ON COLUMN attribution.partitioning.horizon IS
 -- Rows of tables that are gone stay out of a dump: they could not be restored.
 SELECT pg_catalog.pg_extension_config_dump('attribution.partitioning',
   'WHERE EXISTS (SELECT FROM pg_catalog.pg_class WHERE pg_class.oid = relation)');
-
-GRANT SELECT ON attribution.partitioning TO attribution_reader;
-GRANT INSERT, UPDATE, DELETE ON attribution.partitioning TO attribution_admin;
 
 
 CREATE FUNCTION attribution._partition_column(relation regclass) RETURNS name
@@ -613,30 +608,3 @@ COMMENT ON FUNCTION attribution.maintain_partitions(regclass) IS
   'rows out of the default partition into partitions made for them (at most 400 in a run, the nearest to now first; '
   'warns of what is left). Returns, for each table, partitions made, partitions dropped, rows moved; NULLs and a '
   'warning where it failed. Meant to be run daily or oftener, by pg_cron for example.';
-
-
-REVOKE ALL ON FUNCTION
-  attribution._partition_column(regclass),
-  attribution._partitioning_guard(),
-  attribution._partition_start(timestamptz, interval),
-  attribution._partition_name(name, timestamptz, interval),
-  attribution._partitions_of(regclass),
-  attribution._lock_partitions(regclass, text),
-  attribution._attach_partitions(regclass, timestamptz[], interval, boolean),
-  attribution.make_partitions(regclass, timestamptz, timestamptz),
-  attribution.drop_partitions(regclass, timestamptz),
-  attribution._maintain_relation(regclass),
-  attribution.maintain_partitions(regclass)
-FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION
-  attribution._partition_column(regclass),
-  attribution._partition_start(timestamptz, interval),
-  attribution._partition_name(name, timestamptz, interval),
-  attribution._partitions_of(regclass),
-  attribution._lock_partitions(regclass, text),
-  attribution._attach_partitions(regclass, timestamptz[], interval, boolean),
-  attribution.make_partitions(regclass, timestamptz, timestamptz),
-  attribution.drop_partitions(regclass, timestamptz),
-  attribution._maintain_relation(regclass),
-  attribution.maintain_partitions(regclass)
-TO attribution_admin;

@@ -152,5 +152,3 @@ COMMENT ON FUNCTION attribution.create_mobile(name, text, text) IS
   'days), by fingerprint (24 hours), impression by device, by fingerprint (24 hours), else organic. install_event: '
   'the event_id that is an install. All of it belongs to the caller. Errors: tables of these names exist, a rule of '
   'this name exists, no CREATE privilege.';
-REVOKE ALL ON FUNCTION attribution.create_mobile(name, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION attribution.create_mobile(name, text, text) TO attribution_admin;

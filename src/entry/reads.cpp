@@ -47,6 +47,12 @@ private:
   engine::Binding binding_;
 };
 
+/// Without tiers there is no touch id, and any type will do for it.
+void expect_touch_id(const pg::ResultSet &result, std::size_t column, const engine::Binding &binding) {
+  if (!binding.tiers.empty())
+    result.expect(column, binding.touch_id);
+}
+
 /// Of a batch's values: they become arrays, which PostgreSQL holds below 1 GB.
 constexpr std::size_t kMostBytes = std::size_t{128} << 20;
 
@@ -60,7 +66,7 @@ template <class Emit> void decide_range(FunctionCallInfo fcinfo, core::Keep keep
   Reading reading(required(fcinfo, 0, "rule"), overrides_or_none(fcinfo, 3));
   const engine::Binding &binding = reading.binding();
   result.expect(Emit::kId, binding.id.type);
-  result.expect(Emit::kTouchId, binding.touch_id);
+  expect_touch_id(result, Emit::kTouchId, binding);
 
   engine::SqlTouchSource source(binding, reading.reader());
   engine::Decider decider(binding, source, keep, entry::work_mem());
@@ -172,7 +178,7 @@ Datum attribution_explain(PG_FUNCTION_ARGS) {
     pg::ResultSet result(fcinfo, {TEXTOID, InvalidOid, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID});
     Reading reading(required(fcinfo, 0, "rule"), overrides_or_none(fcinfo, 2));
     const engine::Binding &binding = reading.binding();
-    result.expect(kTouchId, binding.touch_id);
+    expect_touch_id(result, kTouchId, binding);
     engine::SqlTouchSource source(binding, reading.reader());
     engine::explain(binding, source, conversion_id(fcinfo, 1, binding), reading.reader(), entry::work_mem(),
                     [&](const engine::Explained &line) {
