@@ -113,6 +113,15 @@ SELECT attribution.add_tier('old', 'itself', 'game.old', '{uid}', '36500 days', 
 RESET client_min_messages;
 SET timezone = 'UTC';
 SELECT conversion_id, conversion_time, touch_id FROM attribution.attribute('old', '-infinity', '0001-01-01 BC');
+-- And so is the last: a window that would end beyond it holds nothing at infinity.
+INSERT INTO game.old VALUES (5, '294276-12-31 23:59:59+00');
+CREATE TABLE game.late (uid int, at timestamptz);
+INSERT INTO game.late VALUES (5, '294276-12-31 23:59:58+00'), (5, 'infinity'), (5, '-infinity');
+CREATE INDEX ON game.late (uid);
+SELECT attribution.alter_rule('old', filter => 'uid = 5');
+SELECT attribution.add_tier('old', 'late', 'game.late', '{uid}', '36500 days', skew => '1 day', predicate => $$conversion.at - touch.at > '0'$$, before => 'itself');
+SELECT conversion_id, tier, touch_time FROM attribution.attribute('old');
+SELECT tier, touch_time, reason FROM attribution.explain('old', 5);
 SET client_min_messages = warning;
 DROP SCHEMA game CASCADE;
 DROP EXTENSION attribution;

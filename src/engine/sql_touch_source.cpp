@@ -75,8 +75,11 @@ void SqlTouchSource::run(const pg::Plan &plan, Batch &batch, const std::vector<s
   pg::Within within(memory);
   const pg::Type number = pg::Type::of(INT4OID, InvalidOid);
   const pg::Type time = pg::Type::of(TIMESTAMPTZOID, InvalidOid);
-  const auto since = [&](std::uint32_t i) { return core::minus(batch.times[i], before); };
-  const auto until = [&](std::uint32_t i) { return core::plus(batch.times[i], after); };
+  // Finite, even at the ends of time: a predicate should not meet touchpoints at infinity, which are never eligible.
+  const auto since = [&](std::uint32_t i) {
+    return std::max(core::minus(batch.times[i], before), core::kMinusInfinity + 1);
+  };
+  const auto until = [&](std::uint32_t i) { return std::min(core::plus(batch.times[i], after), core::kInfinity - 1); };
 
   core::Micros earliest = core::kInfinity;
   core::Micros latest = core::kMinusInfinity;
