@@ -154,8 +154,8 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
     touches += " WHERE " + embed(spec.filter);
   touches += ") AS touch";
 
-  std::string sql = "SELECT conversion.\"?number\", " + time + ", " + id + ", " + own_lookback(tier) + ", " +
-                    fact(has_empty_key(tier, empty), core::kEmptyKey);
+  std::string sql = "SELECT conversion.\"?number\", " + time + " AS \"?time\", " + id + " AS \"?id\", " +
+                    own_lookback(tier) + ", " + fact(has_empty_key(tier, empty), core::kEmptyKey);
   if (!tier.conflict.empty())
     sql += " + " + fact(conflicts(binding, tier, empty), core::kConflict);
   if (near_misses) {
@@ -164,8 +164,11 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
       sql += " + " + fact("CASE WHEN \"?filter\" THEN " + embed(spec.predicate) + " END IS NOT TRUE",
                           core::kPredicateFails); // not tried on what the filter rules out: it may rely on that
   }
+  sql += " AS \"?facts\"";
   for (const Column &column : tier.columns)
     sql += ", touch." + column.quoted;
+  if (near_misses)
+    sql += ", " + at + " AS \"?at\"";
   sql += " FROM " + conversions + " JOIN " + touches + " ON ";
   for (const Pair &pair : tier.match)
     sql += equals(binding, pair) + " AND ";
@@ -175,10 +178,12 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
          id + " IS NOT NULL";
   if (!near_misses && !spec.predicate.empty())
     sql += " AND " + embed(spec.predicate);
-  if (near_misses)
-    sql += " ORDER BY " + time + " > " + at + ", GREATEST(" + time + ", " + at + "), " + time + " DESC, " + id +
-           c_collate(tier.id) + " DESC LIMIT " + param(kParamLimit); // the nearest: before, then after
-  return sql;
+  if (!near_misses)
+    return sql;
+  // What nothing but its time can rule out first; then the nearest, before the conversion and then after it.
+  return "SELECT * FROM (" + sql +
+         ") AS found ORDER BY \"?facts\" > 0, \"?time\" > \"?at\", GREATEST(\"?time\", \"?at\"), " +
+         "\"?time\" DESC, \"?id\"" + c_collate(tier.id) + " DESC LIMIT " + param(kParamLimit);
 }
 
 std::string condition_on(const Relation &relation, const char *alias, const std::string &condition) {

@@ -44,5 +44,6 @@ ORDER BY install_id LIMIT 20;
 DO $$
 BEGIN
     ASSERT (SELECT count(*) FROM decisions) = 227, 'each install has one decision';
-    ASSERT (SELECT bool_and(touch_id IS NOT DISTINCT FROM install_id) FROM decisions), 'each install is its true click''s';
+    ASSERT (SELECT bool_and(touch_id IS NOT DISTINCT FROM install_id) FROM decisions),
+        'each install is its true click''s';
 END $$;

@@ -1,8 +1,8 @@
--- Taobao: 84,475 shop events of 815 users. Page views, favourites and carts are touches, purchases are conversions; what
--- first and last touch give to each kind of touch was computed by two other programs.
+-- Taobao: 84,475 shop events of 815 users. Page views, favourites and carts are touches, purchases are conversions;
+-- what first and last touch give to each kind of touch was computed by two other programs.
 --
--- Read so, the numbers come out: one key, the user; a window of 7 days, closed at both ends; touches of a purchase's own
--- second count; touches of the same second are in the file's order, which is that of their ids.
+-- Read so, the numbers come out: one key, the user; a window of 7 days, closed at both ends; touches of a purchase's
+-- own second count; touches of the same second are in the file's order, which is that of their ids.
 SET client_min_messages = error;
 CREATE EXTENSION attribution;
 
@@ -21,7 +21,8 @@ CREATE TABLE expected (model text, channel text, conversions numeric);
 -- One table holds both sides.
 \o /dev/null
 SELECT attribution.create_rule('purchases', 'events', 'id', 'time', filter => $$type = 'buy'$$);
-SELECT attribution.add_tier('purchases', 'visit', 'events', '{person}', '7 days', filter => $$type IN ('pv', 'fav', 'cart')$$);
+SELECT attribution.add_tier('purchases', 'visit', 'events', '{person}', '7 days',
+                            filter => $$type IN ('pv', 'fav', 'cart')$$);
 \o
 
 CREATE TABLE found AS
@@ -31,7 +32,8 @@ CROSS JOIN LATERAL purchases_attribute(overrides => m.overrides) AS d
 LEFT JOIN events AS e ON e.id = d.touch_id
 GROUP BY m.model, e.type;
 
-SELECT format('taobao: %s touch: %s', model, string_agg(format('%s %s', coalesce(channel, 'organic'), conversions), ', ' ORDER BY channel))
+SELECT format('taobao: %s touch: %s', model,
+              string_agg(format('%s %s', coalesce(channel, 'organic'), conversions), ', ' ORDER BY channel))
 FROM found GROUP BY model ORDER BY model;
 SELECT format('  %s, %s: %s expected, %s found', model, channel, e.conversions, f.conversions)
 FROM (SELECT * FROM found WHERE channel IS NOT NULL) AS f
@@ -45,7 +47,8 @@ BEGIN
                         EXCEPT ALL SELECT model, channel, conversions FROM found)
                        UNION ALL
                        (SELECT model, channel, conversions FROM found WHERE channel IS NOT NULL
-                        EXCEPT ALL SELECT model, channel, conversions FROM expected)), 'the numbers are the expected ones';
+                        EXCEPT ALL SELECT model, channel, conversions FROM expected)),
+        'the numbers are the expected ones';
     ASSERT (SELECT bool_and(total = 1750) FROM (SELECT sum(conversions) AS total FROM found GROUP BY model) AS t),
         'each purchase has one decision';
 END $$;

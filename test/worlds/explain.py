@@ -90,7 +90,8 @@ WITH sample AS (
     LEFT JOIN fact AS f ON (f.conversion_id, f.tier, f.touch_id, f.touch_time)
                          = (e.conversion_id, e.tier, e.touch_id, e.touch_time)
 ), untrue AS (
-    SELECT 'not so' AS what, conversion_id, tier, touch_id, touch_time, reason FROM said WHERE NOT coalesce(holds, false)
+    SELECT 'not so' AS what, conversion_id, tier, touch_id, touch_time, reason
+    FROM said WHERE NOT coalesce(holds, false)
     UNION ALL
     SELECT 'not listed as eligible', conversion_id, tier, touch_id, touch_time, NULL FROM oracle_touchpoint AS t
     WHERE conversion_id IN (SELECT conversion_id FROM explained GROUP BY 1 HAVING count(*) < 100) AND NOT EXISTS (

@@ -1,7 +1,7 @@
 """A family: one random rule over random relations, and the rows of many small worlds.
 
-A world is up to six conversions and up to 25 touches (a few are crowded); its number is part of its keys, or a match column of its
-own, so that the worlds of a family lie side by side in the same relations and don't touch each other.
+A world is up to six conversions and up to 25 touches (a few are crowded); its number is part of its keys, or a match
+column of its own, so that the worlds of a family lie side by side in the same relations and don't touch each other.
 """
 
 from dataclasses import dataclass, field
@@ -150,7 +150,7 @@ class _Maker:
             filter=self.filter(conversions, "conversion") if self.chance(0.4) else None)
 
     def keys(self):
-        """Key columns: role -> kind; the conversion's type of each; the conversion's column that each is compared with."""
+        """Key columns: role -> kind; the conversion's type of each; the conversion's column each is compared with."""
         rng = self.rng
         baking = rng.sample([k for k in KINDS if k.bakes], rng.choice([1, 2, 2, 3]))
         coarse = rng.sample([k for k in KINDS if not k.bakes], rng.choice([0, 0, 1, 2]))
@@ -290,7 +290,8 @@ class _Data:
         rng = self.rng
         row = {role: self.key(world, role) for role in self.rule.keys}
         row.update(score=rng.choice([None, "0", "1", "2", "3", "4", "5", "9"]), flag=rng.choice(["t", "t", "f", None]),
-                   kind=rng.choice(["click"] * 8 + ["view", "bot", None]), shard=rng.choice("012"), begin=None, own=None)
+                   kind=rng.choice(["click"] * 8 + ["view", "bot", None]), shard=rng.choice("012"),
+                   begin=None, own=None)
         if "k9" in row and self.chance(0.7):
             row["k9"] = row["k0"]
         return row

@@ -73,7 +73,8 @@ KINDS = [
                      ("bigint", "int"), ("smallint", "bigint"), ("int", "smallint"), ("bigint", "smallint")],
          _number, ["0", "-1"]),
     Kind("inet", [("inet", "inet")], _network, ["0.0.0.0", "::", "0.0.0.0/0"], lambda v: v.split("/")[0] + "/24"),
-    Kind("network", [("inet", "cidr"), ("cidr", "inet"), ("cidr", "cidr")], _network, ["0.0.0.0"], lambda v: v.split("/")[0] + "/32"),
+    Kind("network", [("inet", "cidr"), ("cidr", "inet"), ("cidr", "cidr")], _network, ["0.0.0.0"],
+         lambda v: v.split("/")[0] + "/32"),
     Kind("domain", [("worlds.label", "worlds.label"), ("worlds.label", "text"), ("text", "worlds.label")],
          _text, TEXT_BLANKS, _flip, collation='COLLATE "C"'),
     Kind("number domain", [("worlds.number", "worlds.number"), ("worlds.number", "bigint"), ("int", "worlds.number")],
@@ -82,14 +83,17 @@ KINDS = [
     Kind("numeric", [("numeric", "numeric")], _number, ["0", "0.00"], lambda v: v + ("0" if "." in v else ".0")),
     Kind("date", [("date", "date")], lambda w, k: f"{2000 + w}-0{k + 1}-28", ["2000-01-01", "infinity"]),
     Kind("boolean", [("boolean", "boolean")], lambda w, k: "tf"[k % 2], ["f"], bakes=False),
-    Kind("enum", [("worlds.colour", "worlds.colour")], lambda w, k: ("red", "green", "blue")[k % 3], ["none"], bakes=False),
-    Kind("float", [("float8", "float8")], lambda w, k: ("0.1", "1e300", "-2.5")[k % 3], ["0", "-0", "NaN"], bakes=False),
+    Kind("enum", [("worlds.colour", "worlds.colour")],
+         lambda w, k: ("red", "green", "blue")[k % 3], ["none"], bakes=False),
+    Kind("float", [("float8", "float8")],
+         lambda w, k: ("0.1", "1e300", "-2.5")[k % 3], ["0", "-0", "NaN"], bakes=False),
     Kind("small integer", [("smallint", "int"), ("bigint", "smallint"), ("int", "int")],
          lambda w, k: str(k + 1), ["0", "-1"], bakes=False),
 ]
 
 # Which world a row is of, for the tiers whose other columns don't tell.
-WORLD = Kind("world", [("int", "int"), ("int", "bigint"), ("bigint", "smallint"), ("text", "text"), ("smallint", "int")],
+WORLD = Kind("world", [("int", "int"), ("int", "bigint"), ("bigint", "smallint"), ("text", "text"),
+                       ("smallint", "int")],
              lambda w, k: str(w + 1))
 
 

@@ -123,7 +123,8 @@ class _Layout:
         rng = self.rng
         by_range = f" PARTITION BY RANGE ({self.column('time')})"
         by_hash = f" PARTITION BY HASH ({self.column('id')})"
-        below = {"daily by list": f" PARTITION BY LIST ({self.column('shard')})", "daily by hash": by_hash}.get(layout, "")
+        by_list = f" PARTITION BY LIST ({self.column('shard')})"
+        below = {"daily by list": by_list, "daily by hash": by_hash}.get(layout, "")
         self.create(self.table(), by_hash if layout == "hash by day" else by_range)
         if layout == "hash by day":
             for n in range(2):
@@ -136,7 +137,7 @@ class _Layout:
 
     def days(self, parent, length, numbers, below):
         start = self.family.day + self.rng.choice([0, 0, 0, -HOUR, 5 * HOUR])     # days of UTC, or of elsewhere
-        bounds = [(literal(time_text(start + n * length)), literal(time_text(start + (n + 1) * length))) for n in numbers]
+        bounds = [[literal(time_text(start + end * length)) for end in (n, n + 1)] for n in numbers]
         clauses = [f"FOR VALUES FROM ({since}) TO ({until})" for since, until in bounds] + ["DEFAULT"]
         if self.rng.random() < 0.3:
             clauses.append(f"FOR VALUES FROM (MINVALUE) TO ({bounds[0][0]})")
@@ -176,7 +177,8 @@ class _Layout:
             self.create(self.table(base))
         columns = ", ".join(f"base.{self.column(role)} AS {quote(name)}" for role, name in names.items())
         if layout == "view of a join":
-            self.add(f"CREATE TABLE {self.table('_other')} AS SELECT n::smallint AS shard FROM generate_series(0, 2) AS n;")
+            self.add(f"CREATE TABLE {self.table('_other')} AS"
+                     " SELECT n::smallint AS shard FROM generate_series(0, 2) AS n;")
             body = (f"SELECT {columns} FROM {self.table('_base')} AS base"
                     f" JOIN {self.table('_other')} AS other ON other.shard = base.{self.column('shard')}")
         else:

@@ -11,7 +11,7 @@ For a rule it writes SQL that makes these temporary tables:
 How the contract is read where it leaves a choice:
 
 * A touch with a NULL id or a NULL time is no touch; a conversion with a NULL id or time is no conversion.
-* A touch's time is that of the tier's time column. A row that two tiers read with two times is two touches.
+* A touch's time is that of the tier's time column: where two tiers read a row with two times it is two touches.
 * A touch at infinity is never eligible, and neither a tier's predicate nor a duration is computed of it.
 * Text form, for the empty values and for ordering rows, is what the type's output function prints under
   TimeZone UTC and DateStyle ISO. (An inet's cast to text would add "/32".) A value is empty if its text form is, byte
@@ -31,10 +31,12 @@ How the contract is read where it leaves a choice:
 from family import literal, quote
 
 EMPTY_TABLES = """
-CREATE TEMP TABLE {prefix}_touchpoint (conversion_id text COLLATE "C", conversion_time timestamptz, tier text COLLATE "C",
-    touch_position int, path_length int, touch_id text COLLATE "C", touch_time timestamptz, credit float8, tier_number int);
-CREATE TEMP TABLE {prefix}_decision (conversion_id text COLLATE "C", conversion_time timestamptz, outcome text COLLATE "C",
-    tier text COLLATE "C", touch_id text COLLATE "C", touch_time timestamptz, credit_position int, credit float8);
+CREATE TEMP TABLE {prefix}_touchpoint (
+    conversion_id text COLLATE "C", conversion_time timestamptz, tier text COLLATE "C", touch_position int,
+    path_length int, touch_id text COLLATE "C", touch_time timestamptz, credit float8, tier_number int);
+CREATE TEMP TABLE {prefix}_decision (
+    conversion_id text COLLATE "C", conversion_time timestamptz, outcome text COLLATE "C", tier text COLLATE "C",
+    touch_id text COLLATE "C", touch_time timestamptz, credit_position int, credit float8);
 """
 
 DROP_TABLES = "DROP TABLE oracle_conversion, oracle_pair, oracle_touchpoint, oracle_decision;\n"
@@ -112,7 +114,8 @@ ANALYZE oracle_conversion;
         id_ = _sortable(tier.relation, touch["id"])
         return f"""
 -- Rule 1, eligible: tier {number}.
-SELECT {number} AS tier_number, {literal(tier.name)} COLLATE "C" AS tier, {literal(tier.relation.name)} COLLATE "C" AS relation,
+SELECT {number} AS tier_number, {literal(tier.name)} COLLATE "C" AS tier,
+    {literal(tier.relation.name)} COLLATE "C" AS relation,
     {conversion['id']}::text COLLATE "C" AS conversion_id, {conversion['time']} AS conversion_time,
     {touch['id']}::text COLLATE "C" AS touch_id, {touch['time']} AS touch_time,
     dense_rank() OVER (ORDER BY {id_}) AS touch_rank,
@@ -131,7 +134,8 @@ JOIN (SELECT touch.*, coalesce(({tier.filter or 'true'}), false) AS oracle_passe
 WHERE {touch['id']} IS NOT NULL AND {touch['time']} IS NOT NULL"""
 
     def touchpoints(self):
-        in_path = {"first_match": "tier_number = min(tier_number) OVER (PARTITION BY conversion_id)", "all": "true"}[self.path]
+        in_path = {"first_match": "tier_number = min(tier_number) OVER (PARTITION BY conversion_id)",
+                   "all": "true"}[self.path]
         return f"""
 -- Rule 2, path: each touch once, at its strongest tier; those that compete for the credit, in order.
 WITH eligible AS (
@@ -143,8 +147,8 @@ WITH eligible AS (
     SELECT *, {in_path} AS in_path FROM eligible
 ), placed AS (
     SELECT *,
-        CASE WHEN in_path THEN row_number() OVER (PARTITION BY conversion_id, in_path
-                                                  ORDER BY touch_time, tier_number DESC, touch_rank) END AS touch_position,
+        CASE WHEN in_path THEN row_number() OVER (
+            PARTITION BY conversion_id, in_path ORDER BY touch_time, tier_number DESC, touch_rank) END AS touch_position,
         CASE WHEN in_path THEN count(*) OVER (PARTITION BY conversion_id, in_path) END AS path_length
     FROM path
 )
@@ -162,7 +166,8 @@ FROM placed;
 INSERT INTO oracle_decision
 SELECT conversion.id, conversion.time, CASE WHEN touch_id IS NULL THEN 'organic' ELSE 'attributed' END,
     tier, touch_id, touch_time, 1, 1
-FROM (SELECT {column('conversion', relation, 'id')}::text COLLATE "C" AS id, {column('conversion', relation, 'time')} AS time
+FROM (SELECT {column('conversion', relation, 'id')}::text COLLATE "C" AS id,
+          {column('conversion', relation, 'time')} AS time
       FROM oracle_conversion AS conversion) AS conversion
 LEFT JOIN (SELECT * FROM oracle_touchpoint WHERE credit > 0) AS credited ON credited.conversion_id = conversion.id;
 """

@@ -35,7 +35,8 @@ def create(rule, schema, rng):
     if rule.empty is not None:
         right["empty"] = texts(rule.empty)
     if wrong:
-        arguments.update(filter=literal("false"), path=literal(other_path(rule.path)), model=literal(other_model(rule.model)))
+        arguments.update(filter=literal("false"), path=literal(other_path(rule.path)),
+                         model=literal(other_model(rule.model)))
     else:
         arguments.update(right)
     statements = [call("create_rule", **arguments)]

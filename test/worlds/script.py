@@ -18,6 +18,9 @@ PRELUDE = r"""\set ON_ERROR_STOP on
 \set VERBOSITY verbose
 \pset format unaligned
 \pset tuples_only on
+-- PostgreSQL 16 gave the setting another name.
+SELECT CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'force_parallel_mode' ELSE 'debug_parallel_query' END
+    AS force_parallel \gset
 SET client_min_messages = error;
 SET search_path = worlds, public;
 SET jit = off;
@@ -38,7 +41,7 @@ SETTINGS = [
     {"enable_hashagg": "off", "enable_material": "off", "enable_memoize": "off"},
     {"enable_partition_pruning": "off"}, {"enable_partitionwise_join": "on", "enable_partitionwise_aggregate": "on"},
     {"parallel_setup_cost": "0", "parallel_tuple_cost": "0", "min_parallel_table_scan_size": "0"},
-    {"force_parallel_mode": "on"}, {"plan_cache_mode": "force_generic_plan"}, {"plan_cache_mode": "force_custom_plan"},
+    {":force_parallel": "on"}, {"plan_cache_mode": "force_generic_plan"}, {"plan_cache_mode": "force_custom_plan"},
     {"join_collapse_limit": "1", "from_collapse_limit": "1"}, {"cursor_tuple_fraction": "0.001"},
     # how it reads and writes values
     {"DateStyle": "'SQL, DMY'", "IntervalStyle": "'iso_8601'"},
@@ -97,11 +100,7 @@ class _Script:
         if chance(0.4):
             self.one_by_one()
         if chance(0.4):
-            again = replace(rule, name=rule.name + " again")
-            self.make(again, schema + " again", "layout again")
-            self.compare("attribute laid out again", "attribute", again)
-            self.compare("touchpoints laid out again", "touchpoints", again)
-            self.drop(again, schema + " again")
+            self.again()
         if chance(0.5):
             self.overrides("overrides", self.some_overrides())
         if chance(0.25):
@@ -111,14 +110,23 @@ class _Script:
         self.drop(rule, schema)
         return "".join(self.parts)
 
-    def wanted(self, check):
-        return self.plan.checks is None or check in self.plan.checks
+    def wanted(self, *checks):
+        return self.plan.checks is None or any(check in self.plan.checks for check in checks)
+
+    def again(self):
+        """The same rows, laid out and inserted otherwise."""
+        rule, schema = replace(self.rule, name=self.rule.name + " again"), self.family.schema + " again"
+        wanted = self.wanted("attribute laid out again", "touchpoints laid out again")
+        if wanted:
+            self.make(rule, schema, "layout again")
+        self.compare("attribute laid out again", "attribute", rule)
+        self.compare("touchpoints laid out again", "touchpoints", rule)
+        if wanted:
+            self.drop(rule, schema)
 
     def make(self, rule, schema, what):
         """The relations, then the rule; both by a random choice of their own, that a shorter plan doesn't move."""
         rng = random.Random(f"{self.seed} {what} {self.family.number}")
-        if not any(map(self.wanted, ("attribute laid out again", "touchpoints laid out again"))) and "again" in what:
-            return
         build = layout.plain if self.plan.plain else layout.build
         self.parts += [build(rng, self.family, schema), f"\\echo check|create {schema}\n\\o /dev/null\n",
                        rules.create(rule, schema, rng)]
@@ -128,8 +136,6 @@ class _Script:
         self.parts.append("\\o\n")
 
     def drop(self, rule, schema):
-        if "again" in schema and not any(map(self.wanted, ("attribute laid out again", "touchpoints laid out again"))):
-            return
         self.parts.append(f"\\o /dev/null\n{rules.call('drop_rule', rule=literal(rule.name))}\n\\o\n"
                           f"DROP SCHEMA {quote(schema)} CASCADE;\n")
 
@@ -140,7 +146,8 @@ SELECT 'diff|oracle|' || conversion_id FROM oracle_decision GROUP BY conversion_
 SELECT 'diff|oracle|' || conversion_id FROM oracle_touchpoint GROUP BY conversion_id
 HAVING sum(credit) <> 1 OR max(touch_position) <> max(path_length) OR count(touch_position) <> max(path_length);
 SELECT 'done|oracle|' || count(*) FROM oracle_decision;
-SELECT 'stat|' || count(*) || '|' || count(touch_id) || '|' || (SELECT count(*) FROM oracle_touchpoint) FROM oracle_decision;
+SELECT 'stat|' || count(*) || '|' || count(touch_id) || '|' || (SELECT count(*) FROM oracle_touchpoint)
+FROM oracle_decision;
 """)
 
     def settings(self):
@@ -151,8 +158,10 @@ SELECT 'stat|' || count(*) || '|' || count(touch_id) || '|' || (SELECT count(*) 
         if self.plan.plain:
             chosen = {}
         before = "".join(f"SET {name} = {value};\n" for name, value in chosen.items())
-        after = "".join(f"RESET {name};\n" for name in chosen) + "SET TimeZone = 'UTC';\nSET search_path = worlds, public;\n"
-        return "\\echo settings|" + ", ".join(f"{name} = {value}".replace("'", "") for name, value in chosen.items()) + "\n" + before, after
+        after = ("".join(f"RESET {name};\n" for name in chosen)
+                 + "SET TimeZone = 'UTC';\nSET search_path = worlds, public;\n")
+        told = ", ".join(f"{name} = {value}".replace("'", "") for name, value in chosen.items())
+        return f"\\echo settings|{told}\n{before}", after
 
     def compare(self, check, function, rule, since=None, until=None, overrides=None, schema=None):
         before, after = self.settings()
@@ -180,7 +189,8 @@ DROP TABLE answer_decision, answer_touchpoint;
         check = "attribute one by one"
         if not self.wanted(check):
             return
-        some = "SELECT DISTINCT conversion_time AS t FROM oracle_decision WHERE conversion_time < '3000-01-01' ORDER BY 1 LIMIT 25"
+        some = ("SELECT DISTINCT conversion_time AS t FROM oracle_decision WHERE conversion_time < '3000-01-01'"
+                " ORDER BY 1 LIMIT 25")
         self.parts.append(f"""
 \\echo check|{check}
 {EMPTY_TABLES.format(prefix='answer')}
@@ -196,7 +206,7 @@ DROP TABLE answer_decision, answer_touchpoint;
         """The rows change, the relations get a column, perhaps in this transaction: nothing may be stale."""
         together = self.rng.random() < 0.5
         check = "after changes"
-        if not any(self.wanted(f"{read} {check}") for read in ("attribute", "touchpoints")):
+        if not self.wanted(f"attribute {check}", f"touchpoints {check}"):
             return
         self.parts.append("BEGIN;\n" if together else "")
         for relation in self.family.relations:
@@ -246,8 +256,8 @@ UPDATE {table} SET {time} = {time} + interval '1 hour' WHERE {shard} = 0 AND {ti
         """A change after activation is a draft: reads keep to the active version, unless they name the draft's."""
         rule, tier = self.rule, self.rng.choice(self.rule.tiers)
         changed = dict(path=rules.other_path(rule.path), lookback={tier.name: "5 hours"})
-        if not any(self.wanted(f"{read} {check}") for read in ("attribute", "touchpoints", "explain")
-                   for check in ("beside a draft", "with the draft")):
+        if not self.wanted("attribute beside a draft", "attribute with the draft", "touchpoints with the draft",
+                           "explain with the draft"):
             return
         self.parts += [DROP_TABLES, Oracle(rule, self.family.schema).sql(), "\\echo check|draft\n\\o /dev/null\n",
                        "" if active else rules.call("activate", rule=literal(rule.name)) + "\n",
