@@ -2,14 +2,10 @@
 
 namespace attribution::core {
 
+std::size_t winner(Model model, std::size_t length) noexcept { return model == Model::first_touch ? 0 : length - 1; }
+
 double credit(Model model, std::size_t position, std::size_t length) noexcept {
-  switch (model) {
-  case Model::first_touch:
-    return position == 0 ? 1.0 : 0.0;
-  case Model::last_touch:
-    return position + 1 == length ? 1.0 : 0.0;
-  }
-  return 0.0;
+  return position == winner(model, length) ? 1.0 : 0.0;
 }
 
 } // namespace attribution::core

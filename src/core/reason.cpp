@@ -74,12 +74,8 @@ Reason explain(const Rule &rule, Micros conversion_time, const Decision &decisio
   if (eligibility != Eligibility::eligible)
     return reason_of(eligibility);
 
-  // An eligible touchpoint means a path, and a path a winner (a single-touch model has exactly one).
-  const std::size_t length = decision.path.size();
-  std::size_t at = 0;
-  while (at + 1 < length && credit(rule.model, at, length) == 0.0)
-    ++at;
-  const Touch &winner = decision.path[at];
+  // An eligible touchpoint means a path, and a path a winner.
+  const Touch &winner = decision.path[core::winner(rule.model, decision.path.size())];
 
   if (same_touchpoint(rule, touch, winner, rows)) {
     if (touch.tier != winner.tier)

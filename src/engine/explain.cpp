@@ -139,6 +139,35 @@ private:
   TouchRowStore &rows_;
 };
 
+/// A candidate and its reason.
+struct Line {
+  core::Touch touch;
+  Reason reason;
+};
+
+/// Candidates with their reasons: the winner first, then those that were eligible, then those that were not.
+std::vector<Line> reasons_of(const Binding &binding, core::Micros time, const std::vector<core::Touch> &touches,
+                             const core::Decision &decision, const core::Touch *winner, TouchRowStore &rows) {
+  std::vector<Line> lines;
+  bool won = false;
+  for (const core::Touch &touch : touches) {
+    Reason reason = core::explain(binding.rule, time, decision, touch, rows);
+    if (reason == Reason::won && won)
+      reason = Reason::duplicate;
+    won = won || reason == Reason::won;
+    lines.push_back({touch, reason});
+  }
+  if (winner != nullptr && !won) // so many are nearer in time that it was left out
+    lines.push_back({*winner, Reason::won});
+  std::stable_sort(lines.begin(), lines.end(), [](const Line &a, const Line &b) {
+    const auto rank = [](Reason reason) { return reason == Reason::won ? 0 : reason <= Reason::duplicate ? 1 : 2; };
+    if (rank(a.reason) != rank(b.reason))
+      return rank(a.reason) < rank(b.reason);
+    return a.touch.tier < b.touch.tier;
+  });
+  return lines;
+}
+
 /// The rows with the id: the one that counts goes into the batch, the others are explained.
 void choose_row(const Binding &binding, Batch &batch, const pg::Rows &rows, const ExplanationSink &sink) {
   std::vector<std::uint64_t> duplicates;
@@ -201,11 +230,8 @@ void explain(const Binding &binding, SqlTouchSource &source, Datum conversion_id
 
   Decider decider(binding, source, core::Keep::winners, memory);
   decider.decide(batch, [&](std::uint32_t, const core::Decision &decision, TouchRowStore &rows) {
-    const core::Touch *winner = nullptr;
-    for (std::size_t i = 0; i < decision.path.size(); ++i)
-      if (core::credit(binding.rule.model, i, decision.path.size()) > 0)
-        winner = &decision.path[i];
-
+    const core::Touch *winner =
+        decision.path.empty() ? nullptr : &decision.path[core::winner(binding.rule.model, decision.path.size())];
     const Narrator narrator(binding, batch, winner);
     std::vector<core::Touch> touches;
     touches.reserve(binding.tiers.size() * (kMostExplained + 1));
@@ -218,29 +244,9 @@ void explain(const Binding &binding, SqlTouchSource &source, Datum conversion_id
       found[tier] = !touches.empty() && touches.back().tier == tier;
     }
 
-    struct Line {
-      const core::Touch *touch;
-      Reason reason;
-    };
-    std::vector<Line> lines;
-    bool won = false;
-    for (const core::Touch &touch : touches) {
-      Reason reason = core::explain(binding.rule, batch.times[0], decision, touch, rows);
-      if (reason == Reason::won && won)
-        reason = Reason::duplicate;
-      won = won || reason == Reason::won;
-      lines.push_back({&touch, reason});
-    }
-    if (winner != nullptr && !won) // so many are nearer in time that it was left out
-      lines.push_back({winner, Reason::won});
-    std::stable_sort(lines.begin(), lines.end(), [](const Line &a, const Line &b) {
-      const auto rank = [](Reason reason) { return reason == Reason::won ? 0 : reason <= Reason::duplicate ? 1 : 2; };
-      if (rank(a.reason) != rank(b.reason))
-        return rank(a.reason) < rank(b.reason);
-      return a.touch->tier < b.touch->tier;
-    });
+    const std::vector<Line> lines = reasons_of(binding, batch.times[0], touches, decision, winner, rows);
     for (std::size_t i = 0; i < lines.size() && i < kMostExplained; ++i) {
-      const core::Touch &touch = *lines[i].touch;
+      const core::Touch &touch = lines[i].touch;
       Explained line;
       line.tier = &binding.tiers[touch.tier];
       line.spec = &binding.spec.tiers[touch.tier];
