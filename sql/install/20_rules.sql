@@ -73,9 +73,10 @@ BEGIN
     IF TG_OP <> 'INSERT' THEN owners := owners || OLD.owner::oid; END IF;
     IF TG_OP <> 'DELETE' THEN owners := owners || NEW.owner::oid; END IF;
   ELSE
-    -- Locked, so that the rule whose owner is looked at here is the rule that the row will belong to. Nothing may be
-    -- added to a rule that is not there yet: somebody else could be about to make it.
-    owners := ARRAY(SELECT r.owner::oid FROM attribution.rule AS r WHERE r.rule IN (old_rule, new_rule) FOR KEY SHARE);
+    -- Locked until the end of the transaction, so that no other owner takes over what this one is still writing, and an
+    -- older snapshot fails instead of seeing an earlier owner. Nothing may be added to a rule that is not there yet:
+    -- somebody else could be about to make it.
+    owners := ARRAY(SELECT r.owner::oid FROM attribution.rule AS r WHERE r.rule IN (old_rule, new_rule) FOR SHARE);
     IF TG_OP <> 'DELETE' AND NOT EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = new_rule) THEN
       RAISE EXCEPTION 'rule "%" does not exist', new_rule USING ERRCODE = 'undefined_object';
     END IF;
@@ -116,6 +117,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION attribution._check_duration(text, interval) IS 'Raises an error for a duration that makes no window.';
+
+CREATE FUNCTION attribution._lock_rule(of_rule text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM FROM attribution.rule AS r WHERE r.rule = of_rule FOR UPDATE;
+  PERFORM attribution._require_rule(of_rule);
+END
+$$;
+COMMENT ON FUNCTION attribution._lock_rule(text) IS 'Keeps others from changing a rule; raises an error for one that does not exist.';
 
 CREATE FUNCTION attribution._require_rule(of_rule text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

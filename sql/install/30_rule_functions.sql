@@ -11,8 +11,8 @@ DECLARE
   active integer;
   newest integer;
 BEGIN
-  PERFORM attribution._require_rule(of_rule);
-  SELECT r.active_version INTO STRICT active FROM attribution.rule AS r WHERE r.rule = of_rule FOR UPDATE;
+  PERFORM attribution._lock_rule(of_rule);
+  SELECT r.active_version INTO STRICT active FROM attribution.rule AS r WHERE r.rule = of_rule;
   SELECT max(v.version) INTO STRICT newest FROM attribution.rule_version AS v WHERE v.rule = of_rule;
   IF newest IS DISTINCT FROM active THEN
     RETURN newest;
@@ -57,6 +57,11 @@ BEGIN
   SELECT n.nspname, r.owner INTO STRICT place, rule_owner
     FROM attribution.rule AS r JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = draft
     JOIN pg_class AS c ON c.oid = v.conversions JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE r.rule = of_rule;
+  IF NOT has_schema_privilege(rule_owner::oid, place, 'CREATE') THEN
+    RAISE EXCEPTION 'permission denied for schema %', quote_ident(place) USING ERRCODE = 'insufficient_privilege',
+      DETAIL = format('The functions of rule "%s" are made beside its conversion table.', of_rule),
+      HINT = format('GRANT CREATE ON SCHEMA %I TO %s;', place, rule_owner);
+  END IF;
   FOREACH made IN ARRAY ARRAY['attribute', 'touchpoints', 'explain'] LOOP
     signature := format('%I.%I(%s)', place, of_rule || '_' || made,
       CASE made WHEN 'explain' THEN types.conversion_id || ', jsonb' ELSE 'timestamptz, timestamptz, jsonb' END);
@@ -138,12 +143,12 @@ BEGIN
   IF conversions IS NULL OR id_column IS NULL OR time_column IS NULL THEN
     RAISE EXCEPTION 'conversions, id_column and time_column must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
-  IF EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = create_rule.rule) THEN
+  PERFORM attribution._check_rule(path, model, empty);
+  INSERT INTO attribution.rule VALUES (rule, current_user::regrole, NULL) ON CONFLICT DO NOTHING;
+  IF NOT FOUND THEN
     RAISE EXCEPTION 'rule "%" already exists', rule USING ERRCODE = 'duplicate_object',
       HINT = 'Change it by attribution.alter_rule(), or drop it by attribution.drop_rule().';
   END IF;
-  PERFORM attribution._check_rule(path, model, empty);
-  INSERT INTO attribution.rule VALUES (rule, current_user::regrole, NULL);
   INSERT INTO attribution.rule_version
     VALUES (rule, 1, conversions, id_column, time_column, nullif(filter, ''), path, model, coalesce(empty, '{}'));
   PERFORM attribution._settle(rule, 1);
@@ -317,8 +322,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   newest integer;
 BEGIN
-  PERFORM attribution._require_rule(rule);
-  PERFORM FROM attribution.rule AS r WHERE r.rule = activate.rule FOR UPDATE;
+  PERFORM attribution._lock_rule(rule);
   SELECT max(v.version) INTO STRICT newest FROM attribution.rule_version AS v WHERE v.rule = activate.rule;
   IF NOT EXISTS (SELECT FROM attribution.tier AS t WHERE t.rule = activate.rule AND t.version = newest) THEN
     RAISE EXCEPTION 'rule "%" has no tiers', rule USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -338,7 +342,7 @@ DECLARE
   made regprocedure[];
   signature regprocedure;
 BEGIN
-  PERFORM attribution._require_rule(rule);
+  PERFORM attribution._lock_rule(rule);
   made := ARRAY(SELECT attribution._functions_of(rule));
   UPDATE attribution.rule AS r SET owner = set_owner.owner WHERE r.rule = set_owner.rule;
   FOREACH signature IN ARRAY made LOOP
@@ -348,7 +352,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION attribution.set_owner(text, regrole) IS
-'Makes a rule run as another role, whose privileges you must have, and whose privileges the rule''s relations must allow.';
+'Makes a rule run as another role, whose privileges you must have, and whose privileges the rule''s relations must allow.
+REASSIGN OWNED knows nothing of rules: call this before it.';
 
 CREATE FUNCTION attribution.drop_rule(rule text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -356,7 +361,7 @@ DECLARE
   made regprocedure[];
   signature regprocedure;
 BEGIN
-  PERFORM attribution._require_rule(rule);
+  PERFORM attribution._lock_rule(rule);
   made := ARRAY(SELECT attribution._functions_of(rule));
   -- Bottom up: a guard looks up the owner of what goes.
   DELETE FROM attribution.tier AS t WHERE t.rule = drop_rule.rule;

@@ -507,11 +507,12 @@ BEGIN
     JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE p.is_default;
   IF FOUND THEN
-    -- A device whose clock is wrong sends any day at all, so their number is limited, and the nearest come first.
+    -- A device whose clock is wrong sends any day at all, so their number is limited, and the nearest come first. At the
+    -- ends of time, where a partition might have no end that can be written, rows stay in the default partition.
     EXECUTE format('SELECT ARRAY(SELECT d.day
                       FROM (SELECT DISTINCT attribution._partition_start(minute, $1) AS day
                               FROM (SELECT DISTINCT date_trunc(''minute'', %I) AS minute FROM %I.%I
-                                     WHERE isfinite(%1$I)) m) d
+                                     WHERE %1$I >= ''4700-01-01 BC'' AND %1$I < ''294000-01-01'') m) d
                      ORDER BY abs(extract(epoch FROM d.day) - extract(epoch FROM $2)), d.day LIMIT $3)',
                    key, pool.nspname, pool.relname)
        INTO days USING config.granularity, today, most;
@@ -567,7 +568,7 @@ BEGIN
   -- In one order for everybody: two maintainers of several tables wait for each other, but never in a circle.
   FOR target IN
     SELECT p.relation AS class, r.rolname AS owner, r.rolsuper AS owned_by_superuser,
-           pg_has_role(c.relowner, 'USAGE') AS mine
+           superuser OR c.relowner = current_user::regrole::oid AS mine
       FROM attribution.partitioning p
       LEFT JOIN pg_class c ON c.oid = p.relation
       LEFT JOIN pg_roles r ON r.oid = c.relowner

@@ -17,6 +17,10 @@ BEGIN
     RAISE EXCEPTION 'app_schema, rule and install_event must not be null'
       USING ERRCODE = 'null_value_not_allowed';
   END IF;
+  IF EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = create_mobile.rule) THEN
+    RAISE EXCEPTION 'rule "%" already exists', rule
+      USING ERRCODE = 'duplicate_object', HINT = 'Give this one another name: rule => ''...''.';
+  END IF;
   SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ' ORDER BY c.relname) INTO clashes
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -90,8 +90,7 @@ public:
     const TierSpec &spec = binding_.spec.tiers[number];
     const BoundTier &tier = binding_.tiers[number];
     Explained line;
-    line.tier = &tier;
-    line.spec = &spec;
+    line.tier = &spec;
     const core::Window window = core::window_of(binding_.rule.tiers[number], time_);
     if (!batch_.has_key(tier, 0)) {
       std::vector<std::string> names;
@@ -248,8 +247,7 @@ void explain(const Binding &binding, SqlTouchSource &source, Datum conversion_id
     for (std::size_t i = 0; i < lines.size() && i < kMostExplained; ++i) {
       const core::Touch &touch = lines[i].touch;
       Explained line;
-      line.tier = &binding.tiers[touch.tier];
-      line.spec = &binding.spec.tiers[touch.tier];
+      line.tier = &binding.spec.tiers[touch.tier];
       line.touch = &touch;
       line.touch_id = rows.id(touch);
       line.reason = lines[i].reason;

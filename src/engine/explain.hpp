@@ -11,8 +11,7 @@ inline constexpr std::size_t kMostExplained = 100;
 
 /// One line of an explanation. Lives until the sink returns.
 struct Explained {
-  const BoundTier *tier = nullptr; ///< null: about the conversion itself
-  const TierSpec *spec = nullptr;
+  const TierSpec *tier = nullptr;     ///< null: about the conversion itself
   const core::Touch *touch = nullptr; ///< null: about the tier or the conversion
   Datum touch_id = 0;
   core::Reason reason = core::Reason::no_match;

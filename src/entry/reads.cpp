@@ -182,8 +182,8 @@ Datum attribution_explain(PG_FUNCTION_ARGS) {
     engine::SqlTouchSource source(binding, reading.reader());
     engine::explain(binding, source, conversion_id(fcinfo, 1, binding), reading.reader(), entry::work_mem(),
                     [&](const engine::Explained &line) {
-                      if (line.spec != nullptr)
-                        result.set_text(kTier, line.spec->name.c_str());
+                      if (line.tier != nullptr)
+                        result.set_text(kTier, line.tier->name.c_str());
                       if (line.touch != nullptr) {
                         result.set_as(kTouchId, binding.touch_id, line.touch_id);
                         result.set(kTouchTime, TimestampTzGetDatum(line.touch->time));

@@ -22,6 +22,9 @@ public:
       pin("extra_float_digits", "1");
       pin("bytea_output", "hex");
       pin("xmloption", "content");
+      pin("xmlbinary", "base64");
+      pin("array_nulls", "on");
+      pin("default_text_search_config", "pg_catalog.simple");
       pin("lc_monetary", "C");
       pin("lc_numeric", "C");
       pin("lc_time", "C");
