@@ -286,6 +286,23 @@ BEGIN
             HINT = 'Drop the foreign key, make the partitions, and add it again.';
   END IF;
 
+  IF cardinality(occupied) > 0 AND EXISTS (
+    SELECT FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname AND NOT p.puballtables
+     WHERE (t.schemaname, t.tablename) IN ((parent.nspname, parent.relname), (pool.nspname, pool.relname))) THEN
+    -- The rows would be published as deleted, but not as inserted: a partition is published once it is attached.
+    RAISE EXCEPTION 'cannot move rows of % from its default partition', relation
+      USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'A publication covers it: its subscribers would lose the rows.',
+            HINT = 'Make the partitions before their rows come, or take the table out of the publication meanwhile.';
+  END IF;
+  IF cardinality(occupied) > 0
+     AND EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+                  WHERE n.nspname = pool.nspname AND c.relname = pool.relname AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+                    AND t.tgtype::integer & 9 = 9) THEN -- FOR EACH ROW, and on DELETE
+    RAISE EXCEPTION 'cannot move rows of % from its default partition', relation
+      USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'A DELETE trigger would take the rows for deleted.',
+            HINT = 'Disable the trigger on the default partition meanwhile.';
+  END IF;
+
   -- Generated columns generate themselves again.
   SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum) INTO STRICT columns
     FROM pg_attribute a

@@ -3,7 +3,7 @@ BEGIN;
 SET client_min_messages = error;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS attribution;
-SELECT plan(89);
+SELECT plan(94);
 
 CREATE SCHEMA parts;
 CREATE TABLE parts.log (id integer, at timestamptz, note text, twice integer GENERATED ALWAYS AS (id * 2) STORED,
@@ -181,6 +181,26 @@ SELECT is((SELECT count(*)::integer FROM attribution.partitioning p WHERE NOT EX
           'tables that are gone are forgotten');
 
 --------------------------------------------------------------------------------------------------------------- privileges
+
+-- Rows are not moved where somebody would take that for their end.
+CREATE TABLE parts.watched (at timestamptz) PARTITION BY RANGE (at);
+CREATE TABLE parts.watched_default PARTITION OF parts.watched DEFAULT;
+INSERT INTO attribution.partitioning (relation, ahead) VALUES ('parts.watched', 0);
+INSERT INTO parts.watched VALUES ('2026-01-01 12:00+00');
+CREATE FUNCTION parts.mourn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$;
+CREATE TRIGGER mourn AFTER DELETE ON parts.watched FOR EACH ROW EXECUTE FUNCTION parts.mourn();
+SELECT throws_ok($$SELECT attribution.make_partitions('parts.watched', '2026-01-01', '2026-01-02')$$, '55000', NULL,
+                 'a DELETE trigger would take moved rows for deleted');
+SELECT is(attribution.make_partitions('parts.watched', '2026-01-02', '2026-01-03'), 1, 'a day without rows is made all the same');
+DROP TRIGGER mourn ON parts.watched;
+CREATE PUBLICATION tap_watched FOR TABLE parts.watched;
+SELECT throws_ok($$SELECT attribution.make_partitions('parts.watched', '2026-01-01', '2026-01-02')$$, '55000', NULL,
+                 'a subscriber would lose moved rows');
+DROP PUBLICATION tap_watched;
+-- A clock at the end of time keeps nobody from the partitions of today.
+INSERT INTO parts.watched VALUES ('294276-12-31 23:59:59+00'), ('4713-01-01 00:00+00 BC');
+SELECT is((SELECT made FROM attribution.maintain_partitions('parts.watched')), 2, 'today and the day that had a row are made');
+SELECT is((SELECT count(*)::integer FROM parts.watched_default), 2, 'what lies at the ends of time stays where it is');
 
 CREATE ROLE tap_ann IN ROLE attribution_admin;
 CREATE ROLE tap_ben IN ROLE attribution_admin;
