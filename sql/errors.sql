@@ -84,7 +84,7 @@ UPDATE game.installs SET at = '2026-01-01';
 SELECT attribution.alter_rule('r', filter => '1 / (uid - 1) = 1');
 SELECT * FROM attribution.attribute('r');
 SELECT attribution.alter_rule('r', filter => '');
--- A path that does not fit; one that does.
+-- A path that does not fit; a decision, which needs one touchpoint of them, does.
 INSERT INTO game.clicks SELECT i, '2025-12-31', 'd' FROM generate_series(1, 2000) AS i;
 SET attribution.work_mem = '64kB';
 SELECT * FROM attribution.touchpoints('r');

@@ -16,20 +16,27 @@ enum class Keep : std::uint8_t {
   winners     ///< enough for a single-touch model: a million touches of one busy key cost the memory of one
 };
 
-/// Holds eligible touchpoints for each conversion of a batch. With Keep::winners it drops, by time and tier alone,
-/// those that can't win whatever else comes; ties stay, for decide() to settle.
+/// Holds eligible touchpoints for each conversion of a batch. With Keep::winners it drops those that can't win whatever
+/// else comes. One is left then, but for first touch over all tiers: there touchpoints of one microsecond wait for
+/// decide(), as a touchpoint found again at a weaker tier must meet its stronger self.
 class Shortlists {
 public:
   Shortlists(const Rule &rule, Keep keep, std::uint32_t conversions, std::pmr::memory_resource *memory);
 
-  /// Whether an eligible touch could still matter. Ask first: keeping a row costs a copy.
+  /// Whether an eligible touch could still matter, by tier and time. Ask first: keeping a row costs a copy.
   bool wants(std::uint32_t conversion, const Touch &touch) const noexcept;
 
-  /// Adds a wanted touch. Calls `release(row)` for every kept row that can't win any more.
-  template <class Release> void add(std::uint32_t conversion, const Touch &touch, Release release) {
+  /// Adds a wanted touch, whose row is kept by now. Calls `release(row)` for every row that can't win any more, perhaps
+  /// this one.
+  template <class Release> void add(std::uint32_t conversion, const Touch &touch, TouchRows &rows, Release release) {
     std::uint32_t &head = heads_[conversion];
-    if (head != kNone && keep_ == Keep::winners && beats(touch, nodes_[head].touch))
-      while (head != kNone) {
+    if (head != kNone && keep_ == Keep::winners) {
+      const int order = compare(touch, nodes_[head].touch, rows);
+      if (order < 0) {
+        release(touch.row);
+        return;
+      }
+      while (order > 0 && head != kNone) {
         Node &node = nodes_[head];
         release(node.touch.row);
         const std::uint32_t next = node.next;
@@ -37,6 +44,7 @@ public:
         free_ = head;
         head = next;
       }
+    }
     std::uint32_t slot = free_;
     if (slot != kNone) {
       free_ = nodes_[slot].next;
@@ -61,8 +69,10 @@ private:
     std::uint32_t next;
   };
 
-  /// Whether `touch` wins over `kept` by tier or time alone, so that no tie has to be settled.
-  bool beats(const Touch &touch, const Touch &kept) const noexcept;
+  /// > 0: `touch` wins over `kept` by tier or time, < 0: it loses; 0: they tie.
+  int compare(const Touch &touch, const Touch &kept) const noexcept;
+  /// The same with ties settled, where they can be.
+  int compare(const Touch &touch, const Touch &kept, TouchRows &rows) const;
 
   PathKind path_;
   Model model_;

@@ -20,22 +20,23 @@ public:
     core::Touch touch = candidate;
     touch.row = rows_.keep(candidate.tier, row);
     try {
-      shortlists_.add(conversion, touch, [this](std::uintptr_t old) {
-        rows_.release(old);
+      ++kept_;
+      shortlists_.add(conversion, touch, rows_, [this](std::uintptr_t loser) {
+        rows_.release(loser);
         --kept_;
       });
-    } catch (...) { // out of memory: the only exception there is
-      out_of_memory_ = true;
+    } catch (...) { // it must not pass through the executor; over() throws it on
+      failure_ = std::current_exception();
       return false;
     }
-    ++kept_;
     over_ = rows_.bytes() + kept_ * kTouchBytes > memory_;
     return !over_;
   }
 
+  /// Whether the memory did not do.
   bool over() const {
-    if (out_of_memory_)
-      throw std::bad_alloc();
+    if (failure_)
+      std::rethrow_exception(failure_);
     return over_;
   }
   const core::Shortlists &shortlists() const noexcept { return shortlists_; }
@@ -51,7 +52,7 @@ private:
   TouchRowStore rows_;
   std::size_t kept_ = 0;
   bool over_ = false;
-  bool out_of_memory_ = false;
+  std::exception_ptr failure_;
 };
 
 } // namespace

@@ -6,7 +6,10 @@
 namespace attribution::engine {
 
 TouchRowStore::TouchRowStore(const Binding &binding, MemoryContext memory)
-    : binding_(binding), memory_(memory), id_order_(binding.touch_id.oid), shapes_(binding.tiers.size(), nullptr) {}
+    : binding_(binding), memory_(memory), id_order_(binding.touch_id.oid), shapes_(binding.tiers.size(), nullptr) {
+  scratch_ = pg::call(
+      [&] { return AllocSetContextCreate(memory, "attribution touchpoint comparison", ALLOCSET_SMALL_SIZES); });
+}
 
 std::uintptr_t TouchRowStore::keep(std::size_t tier, TupleTableSlot *slot) {
   MemoryContext outer = MemoryContextSwitchTo(memory_);
@@ -36,9 +39,21 @@ Datum TouchRowStore::id(const core::Touch &touch) const {
   return get(touch, kTouchId, &null);
 }
 
-int TouchRowStore::compare_ids(const core::Touch &a, const core::Touch &b) { return id_order_(id(a), id(b)); }
+int TouchRowStore::compare_ids(const core::Touch &a, const core::Touch &b) {
+  pg::Within within(scratch_);
+  const int order = id_order_(id(a), id(b));
+  MemoryContextReset(scratch_);
+  return order;
+}
 
 int TouchRowStore::compare_texts(const core::Touch &a, const core::Touch &b) {
+  pg::Within within(scratch_);
+  const int order = compare_texts_within(a, b);
+  MemoryContextReset(scratch_);
+  return order;
+}
+
+int TouchRowStore::compare_texts_within(const core::Touch &a, const core::Touch &b) const {
   const std::vector<Column> &columns = binding_.tiers[a.tier].columns;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     const auto text = [&](const core::Touch &touch) {

@@ -22,9 +22,11 @@ public:
 
 private:
   Datum get(const core::Touch &touch, int column, bool *null) const;
+  int compare_texts_within(const core::Touch &a, const core::Touch &b) const;
 
   const Binding &binding_;
   MemoryContext memory_;
+  MemoryContext scratch_; ///< for what comparing takes
   pg::Order id_order_;
   std::vector<TupleDesc> shapes_; ///< by tier
   std::size_t bytes_ = 0;
