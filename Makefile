@@ -16,6 +16,10 @@ REGRESS = \
 	security \
 	errors
 
+# The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
+ISOLATION = rule_owner
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
+
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
 check_goals = help list-regress demo check check-lint check-unit check-mutants check-regress check-pgtap check-dump \
 	check-worlds check-data check-versions
@@ -85,7 +89,7 @@ help:
 	@echo '  check-lint            layering, exported symbols, format, clang-tidy, shellcheck, pgspot'
 	@echo '  check-unit            unit tests of the core, with sanitizers'
 	@echo '  check-mutants         seeded faults in the core, which the unit tests must find'
-	@echo '  check-regress         pg_regress'
+	@echo '  check-regress         pg_regress and isolation tests'
 	@echo '  check-pgtap           pgTAP'
 	@echo '  check-dump            rules survive pg_dump and restore'
 	@echo '  check-worlds          random worlds against the plain SQL oracle'
