@@ -145,7 +145,11 @@ DECLARE
     || CASE WHEN granularity < '1 day'::interval THEN to_char(start, '_HH24MI') ELSE '' END;
   stem text := relation;
 BEGIN
-  -- A name holds 63 bytes; PostgreSQL would cut the end, where the day stands.
+  -- A name holds 63 bytes; PostgreSQL would cut the end, where the day stands. What is cut elsewhere is told apart by a
+  -- hash: two long names may differ in their last letter alone.
+  IF octet_length(stem) + octet_length(suffix) > 63 THEN
+    suffix := '_' || left(md5(relation::text), 8) || suffix;
+  END IF;
   WHILE octet_length(stem) + octet_length(suffix) > 63 LOOP
     stem := left(stem, -1);
   END LOOP;
@@ -625,4 +629,5 @@ COMMENT ON FUNCTION attribution.maintain_partitions(regclass) IS
   'those of superusers): drops what is older than its retention, makes the partitions of now and ahead, and moves '
   'rows out of the default partition into partitions made for them (at most 400 in a run, the nearest to now first; '
   'warns of what is left). Returns, for each table, partitions made, partitions dropped, rows moved; NULLs and a '
-  'warning where it failed. Meant to be run daily or oftener, by pg_cron for example.';
+  'warning where it failed. Meant to be run daily or oftener, by pg_cron for example. What it locks stays locked until '
+  'the end of the transaction: beside readers that join several of the tables, call it once for each.';

@@ -3,7 +3,7 @@ BEGIN;
 SET client_min_messages = error;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS attribution;
-SELECT plan(94);
+SELECT plan(95);
 
 CREATE SCHEMA parts;
 CREATE TABLE parts.log (id integer, at timestamptz, note text, twice integer GENERATED ALWAYS AS (id * 2) STORED,
@@ -105,6 +105,9 @@ DROP TABLE parts.refers;
 -- Names as long as can be.
 DO $$ BEGIN EXECUTE format('CREATE TABLE parts.%I (at timestamptz) PARTITION BY RANGE (at)', repeat('ä', 31)); END $$;
 SELECT is(attribution.make_partitions(format('parts.%I', repeat('ä', 31))::regclass, '2026-01-01', '2026-01-03'), 2, 'long names leave room for the day');
+DO $$ BEGIN EXECUTE format('CREATE TABLE parts.%I (at timestamptz) PARTITION BY RANGE (at)', repeat('ä', 30) || 'ö'); END $$;
+SELECT is(attribution.make_partitions(format('parts.%I', repeat('ä', 30) || 'ö')::regclass, '2026-01-01', '2026-01-03'), 2,
+          'and those that differ in their end alone don''t meet');
 
 -- Other spans.
 CREATE TABLE parts.hourly (at timestamptz) PARTITION BY RANGE (at);
