@@ -185,6 +185,19 @@ COMMENT ON FUNCTION attribution._partitions_of(regclass) IS
   'upper end out; NULL for the default partition).';
 
 
+CREATE FUNCTION attribution._default_partition(relation regclass) RETURNS TABLE (nspname name, relname name)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT n.nspname, c.relname
+    FROM attribution._partitions_of(relation) p
+    JOIN pg_class c ON c.oid = p.partition
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE p.is_default
+$$;
+COMMENT ON FUNCTION attribution._default_partition(regclass) IS 'Where the default partition of a table is; no row if it has none.';
+
+
 CREATE FUNCTION attribution._lock_partitions(relation regclass, mode text) RETURNS void
 LANGUAGE plpgsql STRICT
 SET search_path = pg_catalog, pg_temp
@@ -265,11 +278,7 @@ BEGIN
   END IF;
 
   -- Whose rows are in the default partition? It is locked first, so that no more come.
-  SELECT n.nspname, c.relname INTO pool
-    FROM attribution._partitions_of(relation) p
-    JOIN pg_class c ON c.oid = p.partition
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE p.is_default;
+  SELECT d.nspname, d.relname INTO pool FROM attribution._default_partition(relation) d;
   IF FOUND THEN
     EXECUTE format('LOCK TABLE %I.%I IN ACCESS EXCLUSIVE MODE', pool.nspname, pool.relname);
     EXECUTE format('SELECT coalesce(array_agg(DISTINCT attribution._partition_start(minute, $1)), ''{}'')
@@ -448,11 +457,7 @@ BEGIN
 
   -- Rows from before the horizon can be in the default partition: of days that had no partition, or late ones whose
   -- partition is gone. They go as well: a day of which only those few are left would pass for a day with few events.
-  SELECT n.nspname, c.relname INTO pool
-    FROM attribution._partitions_of(relation) p
-    JOIN pg_class c ON c.oid = p.partition
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE p.is_default;
+  SELECT d.nspname, d.relname INTO pool FROM attribution._default_partition(relation) d;
   IF FOUND THEN
     EXECUTE format('SELECT EXISTS (SELECT FROM %I.%I WHERE %I < $1)', pool.nspname, pool.relname, key)
        INTO stale USING reached;
@@ -522,11 +527,7 @@ BEGIN
     dropped := attribution.drop_partitions(relation, now() - config.retention);
   END IF;
 
-  SELECT n.nspname, c.relname INTO pool
-    FROM attribution._partitions_of(relation) p
-    JOIN pg_class c ON c.oid = p.partition
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE p.is_default;
+  SELECT d.nspname, d.relname INTO pool FROM attribution._default_partition(relation) d;
   IF FOUND THEN
     -- A device whose clock is wrong sends any day at all, so their number is limited, and the nearest come first. At the
     -- ends of time, where a partition might have no end that can be written, rows stay in the default partition.

@@ -25,18 +25,18 @@ enum class Search {
   near_misses ///< the nearest of all that match, with the facts that rule them out
 };
 
-/// A parameter of a touch query that holds one value for each conversion of the batch, as an array.
+/// The parameters of a touch query. The arrays hold one value for each conversion that is asked for.
 enum TouchParam : int {
   kParamNumber = 1, ///< int4[]: the conversion's place in the batch
-  kParamSince,      ///< timestamptz[]: the earliest time worth returning; kParamUntil: the latest
-  kParamUntil,
-  kParamId,       ///< the conversions' ids
-  kParamTime,     ///< the conversions' times
-  kParamEarliest, ///< timestamptz: the least kParamSince; kParamLatest: the greatest kParamUntil
-  kParamLatest,
-  kParamEmpty,  ///< text[]: the empty values
-  kParamLimit,  ///< int8: how many at most; null for all
-  kParamColumns ///< the first of Binding::columns, each an array
+  kParamSince,      ///< timestamptz[]: the earliest time worth returning
+  kParamUntil,      ///< timestamptz[]: the latest
+  kParamId,         ///< an array: the conversions' ids
+  kParamTime,       ///< timestamptz[]: the conversions' times
+  kParamEarliest,   ///< timestamptz: the least kParamSince
+  kParamLatest,     ///< timestamptz: the greatest kParamUntil
+  kParamEmpty,      ///< text[]: the empty values
+  kParamLimit,      ///< int8: how many at most; null for all
+  kParamColumns     ///< the first of Binding::columns, each an array
 };
 
 /// Touchpoints of one tier for a batch of conversions.

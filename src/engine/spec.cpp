@@ -32,7 +32,6 @@ public:
     return result;
   }
   Oid get_oid() { return DatumGetObjectId(value()); }
-  std::int32_t get_int32() { return DatumGetInt32(value()); }
   std::int64_t get_int64() { return DatumGetInt64(value()); }
   bool get_bool() { return DatumGetBool(value()); }
   std::optional<core::Micros> get_time() {
@@ -60,17 +59,15 @@ private:
 } // namespace
 
 RuleSpec load_spec(Datum rule_name, Datum overrides) {
-  const pg::Rows rows =
-      pg::query("SELECT rule, version, owner, conversions, id_column, time_column, filter, path, model, empty,"
-                " tier, touchpoints, touch_id_column, touch_time_column, match, conversion_match,"
-                " conflict, conversion_conflict, touch_filter, predicate, lookback_column,"
-                " lookback, skew, strict, horizon FROM attribution._spec($1, $2)",
-                {TEXTOID, JSONBOID}, {{rule_name, false}, {overrides, false}});
+  const pg::Rows rows = pg::query("SELECT rule, owner, conversions, id_column, time_column, filter, path, model, empty,"
+                                  " tier, touchpoints, touch_id_column, touch_time_column, match, conversion_match,"
+                                  " conflict, conversion_conflict, touch_filter, predicate, lookback_column,"
+                                  " lookback, skew, strict, horizon FROM attribution._spec($1, $2)",
+                                  {TEXTOID, JSONBOID}, {{rule_name, false}, {overrides, false}});
   RuleSpec rule;
   for (std::uint64_t row = 0; row < rows.count; ++row) {
     Columns columns(rows, row);
     rule.name = columns.get_text();
-    rule.version = columns.get_int32();
     rule.owner = columns.get_oid();
     rule.conversions = columns.get_oid();
     rule.id_column = columns.get_text();

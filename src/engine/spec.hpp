@@ -22,7 +22,6 @@ struct TierSpec {
 
 struct RuleSpec {
   std::string name;
-  std::int32_t version = 0;
   Oid owner = InvalidOid;
   Oid conversions = InvalidOid;
   std::string id_column, time_column, filter, path, model;

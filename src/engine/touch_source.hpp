@@ -4,8 +4,6 @@
 #include "engine/batch.hpp"
 #include "engine/queries.hpp"
 
-#include <memory>
-
 namespace attribution::engine {
 
 /// Takes candidates as they are found. Called inside PostgreSQL's executor: no exceptions.
