@@ -20,6 +20,12 @@ CREATE TABLE attribution.rule_version (
   model text NOT NULL,
   empty text[] NOT NULL,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  value_column name,
+  carry name[] NOT NULL DEFAULT '{}',
+  installation_key text[] NOT NULL DEFAULT '{}',
+  reattribution_window interval NOT NULL DEFAULT '90 days',
+  allowed_lateness interval NOT NULL DEFAULT '24 hours',
+  settlement interval NOT NULL DEFAULT '0',
   PRIMARY KEY (rule, version),
   CONSTRAINT path_is_known CHECK (path IN ('first_match', 'all')),
   CONSTRAINT model_is_known CHECK (model IN ('last_touch', 'first_touch')),
@@ -28,6 +34,12 @@ CREATE TABLE attribution.rule_version (
 COMMENT ON TABLE attribution.rule_version IS 'What a rule says, version by version. The newest is the draft until it is activated.';
 COMMENT ON COLUMN attribution.rule_version.filter IS 'SQL condition: the rows of the conversion table that are conversions; null for all.';
 COMMENT ON COLUMN attribution.rule_version.empty IS 'Values, by their text, that are no key: such as the all-zero advertising id.';
+COMMENT ON COLUMN attribution.rule_version.value_column IS 'Column of the conversion table that says what a conversion is worth; null for none.';
+COMMENT ON COLUMN attribution.rule_version.carry IS 'Columns of the touch tables that are copied into decisions.';
+COMMENT ON COLUMN attribution.rule_version.installation_key IS 'SQL expressions on a conversion that say what is installed where; empty: nothing is told apart as new or reinstall.';
+COMMENT ON COLUMN attribution.rule_version.reattribution_window IS 'A conversion of a key is new again when it is more than this after the last new one.';
+COMMENT ON COLUMN attribution.rule_version.allowed_lateness IS 'How long after its arrival a conversion is decided again, for touchpoints that come late.';
+COMMENT ON COLUMN attribution.rule_version.settlement IS 'How long after its arrival a conversion waits for its first decision.';
 
 CREATE TABLE attribution.tier (
   rule text NOT NULL,
@@ -138,9 +150,22 @@ END
 $$;
 COMMENT ON FUNCTION attribution._require_rule(text) IS 'Raises an error for a rule that does not exist.';
 
+CREATE FUNCTION attribution._require_owner(of_rule text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM attribution._require_rule(of_rule);
+  IF EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = of_rule AND NOT pg_has_role(r.owner::oid, 'USAGE')) THEN
+    RAISE EXCEPTION 'must be owner of rule "%"', of_rule USING ERRCODE = 'insufficient_privilege';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION attribution._require_owner(text) IS 'Raises an error for a rule that is not there, or whose owner''s privileges the caller lacks.';
+
 CREATE FUNCTION attribution._spec(of_rule text, overrides jsonb)
 RETURNS TABLE (rule text, version integer, owner oid, conversions oid, id_column text, time_column text, filter text,
-  path text, model text, empty text[], tier text, touchpoints oid, touch_id_column text, touch_time_column text,
+  path text, model text, empty text[], value_column text, carry text[], installation_key text[],
+  reattribution_window bigint, allowed_lateness bigint, conversions_horizon timestamptz, decisions oid, credits oid,
+  decisions_history oid, credits_history oid, pending oid, installations oid, tier text, touchpoints oid, touch_id_column text, touch_time_column text,
   match text[], conversion_match text[], conflict text[], conversion_conflict text[], touch_filter text,
   predicate text, lookback_column text, lookback bigint, skew bigint, strict boolean, horizon timestamptz)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres AS $$
@@ -208,12 +233,17 @@ BEGIN
 
   RETURN QUERY
     SELECT wanted.rule, chosen.version, wanted.owner::oid, chosen.conversions::oid, chosen.id_column::text,
-      chosen.time_column::text, chosen.filter, wanted_path, wanted_model, chosen.empty, t.tier, t.touchpoints::oid,
+      chosen.time_column::text, chosen.filter, wanted_path, wanted_model, chosen.empty, chosen.value_column::text,
+      chosen.carry::text[], chosen.installation_key, attribution._micros(chosen.reattribution_window),
+      attribution._micros(chosen.allowed_lateness), c.horizon, s.decisions::oid, s.credits::oid,
+      s.decisions_history::oid, s.credits_history::oid, s.pending::oid, s.installations::oid, t.tier, t.touchpoints::oid,
       t.id_column::text, t.time_column::text, t.match::text[], t.conversion_match::text[], t.conflict::text[],
       t.conversion_conflict::text[], t.filter, t.predicate, t.lookback_column::text,
       attribution._micros(coalesce((overrides -> 'lookback' ->> t.tier)::interval, t.lookback)),
       attribution._micros(t.skew), t.strict, p.horizon
     FROM (SELECT) AS the_rule
+    LEFT JOIN attribution.storage AS s ON s.rule = $1
+    LEFT JOIN attribution.partitioning AS c ON c.relation = chosen.conversions
     LEFT JOIN attribution.tier AS t ON t.rule = $1 AND t.version = chosen.version
       AND NOT coalesce(overrides -> 'without_tiers' ? t.tier, false)
     LEFT JOIN attribution.partitioning AS p ON p.relation = t.touchpoints

@@ -1,9 +1,19 @@
 -- Making and changing rules. Every function runs as its caller; the guards on the tables decide who may.
 
 -- The library checks a version of a rule as its owner: relations, columns, types, expressions, privileges.
-CREATE FUNCTION attribution._check(rule text, overrides jsonb, OUT conversion_id text, OUT touch_id text)
-RETURNS SETOF record LANGUAGE c STABLE ROWS 1 AS 'MODULE_PATHNAME', 'attribution_check';
-COMMENT ON FUNCTION attribution._check(text, jsonb) IS 'Raises what is wrong with a version of a rule; returns the types of its ids.';
+CREATE TYPE attribution._shape AS (
+  conversion_id text, touch_id text,                -- types
+  conversion_id_column text, touch_id_column text,  -- types with their collations, as are the next two
+  carried text[],                                   -- of the carried columns; '' where no tier has one
+  keys text[],                                      -- of the installation key
+  used text[],                                      -- columns of a conversion that decisions depend on
+  filter_columns text[],                            -- those that the filter names
+  filter_is_immutable boolean
+);
+COMMENT ON TYPE attribution._shape IS 'What the tables, functions and trigger of a rule need to know of a version.';
+CREATE FUNCTION attribution._check(rule text, overrides jsonb) RETURNS SETOF attribution._shape
+LANGUAGE c STABLE ROWS 1 AS 'MODULE_PATHNAME', 'attribution_check';
+COMMENT ON FUNCTION attribution._check(text, jsonb) IS 'Raises what is wrong with a version of a rule; returns what is made for it by.';
 
 CREATE FUNCTION attribution._draft(of_rule text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -18,7 +28,8 @@ BEGIN
     RETURN newest;
   END IF;
   INSERT INTO attribution.rule_version
-    SELECT v.rule, newest + 1, v.conversions, v.id_column, v.time_column, v.filter, v.path, v.model, v.empty
+    SELECT v.rule, newest + 1, v.conversions, v.id_column, v.time_column, v.filter, v.path, v.model, v.empty, now(),
+      v.value_column, v.carry, v.installation_key, v.reattribution_window, v.allowed_lateness, v.settlement
     FROM attribution.rule_version AS v WHERE v.rule = of_rule AND v.version = newest;
   INSERT INTO attribution.tier
     SELECT t.rule, newest + 1, t.tier, t.strength, t.touchpoints, t.id_column, t.time_column, t.match, t.conversion_match,
@@ -33,17 +44,30 @@ CREATE FUNCTION attribution._functions_of(of_rule text) RETURNS SETOF regprocedu
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT p.oid::regprocedure
   FROM attribution.rule AS r JOIN pg_proc AS p ON p.proowner = r.owner::oid
-    AND p.proname = ANY (ARRAY[r.rule || '_attribute', r.rule || '_touchpoints', r.rule || '_explain']::name[])
+    AND p.proname = ANY (ARRAY[r.rule || '_attribute', r.rule || '_touchpoints', r.rule || '_explain',
+                               r.rule || '_decisions_as_of', r.rule || '_enqueue']::name[])
   JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'x'
   JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'attribution'
   WHERE r.rule = of_rule
 $$;
-COMMENT ON FUNCTION attribution._functions_of(text) IS 'The typed functions that were made for a rule, wherever they are now.';
+COMMENT ON FUNCTION attribution._functions_of(text) IS 'The functions that were made for a rule, wherever they are now.';
 
-CREATE FUNCTION attribution._settle(of_rule text, draft integer) RETURNS void
+CREATE FUNCTION attribution._settle(of_rule text, draft integer) RETURNS attribution._shape
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  types record;
+  shape attribution._shape;
+BEGIN
+  SELECT * INTO STRICT shape FROM attribution._check(of_rule, jsonb_build_object('version', draft));
+  PERFORM attribution._make_functions(of_rule, draft, shape);
+  PERFORM attribution._make_storage(of_rule, draft, shape);
+  RETURN shape;
+END
+$$;
+COMMENT ON FUNCTION attribution._settle(text, integer) IS 'Checks a draft and makes what goes with it: typed functions, and tables for its decisions.';
+
+CREATE FUNCTION attribution._make_functions(of_rule text, draft integer, types attribution._shape) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
   place name;
   rule_owner regrole;
   made text;
@@ -53,7 +77,6 @@ DECLARE
   kept regprocedure[];
   old regprocedure;
 BEGIN
-  SELECT * INTO STRICT types FROM attribution._check(of_rule, jsonb_build_object('version', draft));
   SELECT n.nspname, r.owner INTO STRICT place, rule_owner
     FROM attribution.rule AS r JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = draft
     JOIN pg_class AS c ON c.oid = v.conversions JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE r.rule = of_rule;
@@ -71,7 +94,7 @@ BEGIN
         USING ERRCODE = 'duplicate_function', HINT = 'Drop or rename the function, or give the rule another name.';
     END IF;
     result := CASE made
-      WHEN 'attribute' THEN format('conversion_id %s, conversion_time timestamptz, outcome text, tier text, touch_id %s, '
+      WHEN 'attribute' THEN format('conversion_id %s, conversion_time timestamptz, outcome text, kind text, tier text, touch_id %s, '
         'touch_time timestamptz, credit_position integer, credit float8', types.conversion_id, types.touch_id)
       WHEN 'touchpoints' THEN format('conversion_id %s, conversion_time timestamptz, tier text, touch_position integer, '
         'path_length integer, touch_id %s, touch_time timestamptz, credit float8', types.conversion_id, types.touch_id)
@@ -103,12 +126,15 @@ BEGIN
     kept := kept || signature::regprocedure;
   END LOOP;
   -- Those of an earlier conversion id's type, or of an earlier schema of the table.
-  FOR old IN SELECT f FROM attribution._functions_of(of_rule) AS f WHERE f <> ALL (kept) LOOP
+  FOR old IN
+    SELECT f FROM attribution._functions_of(of_rule) AS f JOIN pg_proc AS p ON p.oid = f
+     WHERE f <> ALL (kept) AND p.proname NOT IN (of_rule || '_decisions_as_of', of_rule || '_enqueue')
+  LOOP
     EXECUTE format('DROP FUNCTION %s', old);
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION attribution._settle(text, integer) IS 'Checks a draft and makes the rule''s typed functions.';
+COMMENT ON FUNCTION attribution._make_functions(text, integer, attribution._shape) IS 'Makes the typed functions of a rule.';
 
 CREATE FUNCTION attribution._warn_without_index(t attribution.tier) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -133,33 +159,45 @@ COMMENT ON FUNCTION attribution._warn_without_index(attribution.tier) IS 'Warns 
 
 CREATE FUNCTION attribution.create_rule(rule text, conversions regclass, id_column name, time_column name,
   filter text DEFAULT NULL, path text DEFAULT 'first_match', model text DEFAULT 'last_touch',
-  empty text[] DEFAULT '{"",00000000-0000-0000-0000-000000000000}')
+  empty text[] DEFAULT '{"",00000000-0000-0000-0000-000000000000}', value_column name DEFAULT NULL,
+  carry name[] DEFAULT '{}', installation_key text[] DEFAULT '{}', reattribution_window interval DEFAULT '90 days',
+  allowed_lateness interval DEFAULT '24 hours', settlement interval DEFAULT '0', decisions text DEFAULT NULL,
+  credits text DEFAULT NULL)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF rule IS NULL OR rule = '' OR octet_length(rule) > 51 THEN
-    RAISE EXCEPTION 'a rule needs a name of 1 to 51 bytes' USING ERRCODE = 'invalid_name',
-      DETAIL = 'It begins the names of the functions that are made for the rule.';
+  IF rule IS NULL OR rule = '' OR octet_length(rule) > 45 THEN
+    RAISE EXCEPTION 'a rule needs a name of 1 to 45 bytes' USING ERRCODE = 'invalid_name',
+      DETAIL = 'It begins the names of the functions and tables that are made for the rule.';
   END IF;
   IF conversions IS NULL OR id_column IS NULL OR time_column IS NULL THEN
     RAISE EXCEPTION 'conversions, id_column and time_column must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   PERFORM attribution._check_rule(path, model, empty);
+  PERFORM attribution._check_storing(carry, installation_key, reattribution_window, allowed_lateness, settlement);
   INSERT INTO attribution.rule VALUES (rule, current_user::regrole, NULL) ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'rule "%" already exists', rule USING ERRCODE = 'duplicate_object',
       HINT = 'Change it by attribution.alter_rule(), or drop it by attribution.drop_rule().';
   END IF;
   INSERT INTO attribution.rule_version
-    VALUES (rule, 1, conversions, id_column, time_column, nullif(filter, ''), path, model, coalesce(empty, '{}'));
+    VALUES (rule, 1, conversions, id_column, time_column, nullif(filter, ''), path, model, coalesce(empty, '{}'), now(),
+      nullif(value_column, ''), coalesce(carry, '{}'), coalesce(installation_key, '{}'), reattribution_window,
+      allowed_lateness, settlement);
+  PERFORM attribution._name_storage(rule, conversions, decisions, credits);
   PERFORM attribution._settle(rule, 1);
   RETURN 1;
 END
 $$;
-COMMENT ON FUNCTION attribution.create_rule(text, regclass, name, name, text, text, text, text[]) IS
+COMMENT ON FUNCTION attribution.create_rule(text, regclass, name, name, text, text, text, text[], name, name[], text[], interval, interval, interval, text, text) IS
 'Makes a rule over a table of conversions; add tiers to it next. It belongs to you and runs with your rights.
 filter: SQL condition on the table''s columns; path: first_match or all; model: last_touch or first_touch;
-empty: values, by their text, that are no key. Returns the version, 1. Makes <rule>_attribute(), <rule>_touchpoints()
-and <rule>_explain() in the table''s schema.';
+empty: values, by their text, that are no key. value_column: what a conversion is worth. carry: columns of the touch
+tables that decisions keep, such as network. installation_key: SQL expressions on a conversion; of those with one key the
+first is new, and so is one more than reattribution_window after the last new one; the others are reinstalls.
+allowed_lateness: how long after its arrival a conversion is decided again; settlement: how long it waits for its first
+decision. decisions, credits: names for the tables that keep decisions, by default <rule>_decisions and <rule>_credits
+beside the conversion table. Returns the version, 1. Makes <rule>_attribute(), <rule>_touchpoints() and <rule>_explain()
+in the table''s schema.';
 
 CREATE FUNCTION attribution._put_tier(t attribution.tier) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -251,24 +289,35 @@ conversion.column. lookback_column: an interval of the touchpoint''s own, capped
 conversion it may be. strict: it must be before it. before: the tier it goes before; by default it comes last.';
 
 CREATE FUNCTION attribution.alter_rule(rule text, filter text DEFAULT NULL, path text DEFAULT NULL,
-  model text DEFAULT NULL, empty text[] DEFAULT NULL)
+  model text DEFAULT NULL, empty text[] DEFAULT NULL, value_column name DEFAULT NULL, carry name[] DEFAULT NULL,
+  installation_key text[] DEFAULT NULL, reattribution_window interval DEFAULT NULL,
+  allowed_lateness interval DEFAULT NULL, settlement interval DEFAULT NULL)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   draft integer := attribution._draft(rule);
 BEGIN
   PERFORM attribution._check_rule(coalesce(path, 'all'), coalesce(model, 'last_touch'), empty);
+  PERFORM attribution._check_storing(carry, installation_key, coalesce(reattribution_window, '0'),
+                                     coalesce(allowed_lateness, '0'), coalesce(settlement, '0'));
   UPDATE attribution.rule_version AS v SET
     filter = nullif(coalesce(alter_rule.filter, v.filter), ''),
     path = coalesce(alter_rule.path, v.path),
     model = coalesce(alter_rule.model, v.model),
-    empty = coalesce(alter_rule.empty, v.empty)
+    empty = coalesce(alter_rule.empty, v.empty),
+    value_column = nullif(coalesce(alter_rule.value_column, v.value_column), ''),
+    carry = coalesce(alter_rule.carry, v.carry),
+    installation_key = coalesce(alter_rule.installation_key, v.installation_key),
+    reattribution_window = coalesce(alter_rule.reattribution_window, v.reattribution_window),
+    allowed_lateness = coalesce(alter_rule.allowed_lateness, v.allowed_lateness),
+    settlement = coalesce(alter_rule.settlement, v.settlement)
   WHERE v.rule = alter_rule.rule AND v.version = draft;
   PERFORM attribution._settle(rule, draft);
   RETURN draft;
 END
 $$;
-COMMENT ON FUNCTION attribution.alter_rule(text, text, text, text, text[]) IS
-'Changes settings of a rule in its draft; null keeps a setting, '''' clears a filter. Returns the draft''s version; activate() puts it in force.';
+COMMENT ON FUNCTION attribution.alter_rule(text, text, text, text, text[], name, name[], text[], interval, interval, interval) IS
+'Changes settings of a rule in its draft; null keeps a setting, '''' or ''{}'' clears it. Returns the draft''s version;
+activate() puts it in force, and reattribute() applies it to what is decided.';
 
 CREATE FUNCTION attribution.alter_tier(rule text, tier text, match name[] DEFAULT NULL, lookback interval DEFAULT NULL,
   conversion_match name[] DEFAULT NULL, conflict name[] DEFAULT NULL, conversion_conflict name[] DEFAULT NULL,
@@ -321,6 +370,7 @@ CREATE FUNCTION attribution.activate(rule text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   newest integer;
+  shape attribution._shape;
 BEGIN
   PERFORM attribution._lock_rule(rule);
   SELECT max(v.version) INTO STRICT newest FROM attribution.rule_version AS v WHERE v.rule = activate.rule;
@@ -328,19 +378,24 @@ BEGIN
     RAISE EXCEPTION 'rule "%" has no tiers', rule USING ERRCODE = 'object_not_in_prerequisite_state',
       HINT = 'Add one by attribution.add_tier().';
   END IF;
-  PERFORM attribution._settle(rule, newest);
+  shape := attribution._settle(rule, newest);
+  PERFORM attribution._start_storing(rule, newest, shape);
   UPDATE attribution.rule AS r SET active_version = newest
     WHERE r.rule = activate.rule AND r.active_version IS DISTINCT FROM newest;
   RETURN newest;
 END
 $$;
-COMMENT ON FUNCTION attribution.activate(text) IS 'Puts the newest version of a rule in force. Returns it.';
+COMMENT ON FUNCTION attribution.activate(text) IS
+'Puts the newest version of a rule in force, and queues conversions from now on: a trigger on their table does, which only
+the table''s owner can make; it waits for writers. The next attribution.run() queues those that are there already. What is
+decided stays as it is until attribution.reattribute(). Returns the version.';
 
 CREATE FUNCTION attribution.set_owner(rule text, owner regrole) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   made regprocedure[];
   signature regprocedure;
+  kept regclass;
 BEGIN
   PERFORM attribution._lock_rule(rule);
   made := ARRAY(SELECT attribution._functions_of(rule));
@@ -348,21 +403,26 @@ BEGIN
   FOREACH signature IN ARRAY made LOOP
     EXECUTE format('ALTER FUNCTION %s OWNER TO %s', signature, owner);
   END LOOP;
+  FOR kept IN SELECT attribution._tables_of(rule) LOOP
+    EXECUTE format('ALTER TABLE %s OWNER TO %s', kept, owner);
+  END LOOP;
   PERFORM attribution._settle(rule, (SELECT max(v.version) FROM attribution.rule_version AS v WHERE v.rule = set_owner.rule));
 END
 $$;
 COMMENT ON FUNCTION attribution.set_owner(text, regrole) IS
 'Makes a rule run as another role, whose privileges you must have, and whose privileges the rule''s relations must allow.
-REASSIGN OWNED knows nothing of rules: call this before it.';
+Its functions and the tables of its decisions go along. REASSIGN OWNED knows nothing of rules: call this before it.';
 
-CREATE FUNCTION attribution.drop_rule(rule text) RETURNS void
+CREATE FUNCTION attribution.drop_rule(rule text, keep_decisions boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   made regprocedure[];
   signature regprocedure;
 BEGIN
   PERFORM attribution._lock_rule(rule);
+  PERFORM attribution._require_owner(rule);
   made := ARRAY(SELECT attribution._functions_of(rule));
+  PERFORM attribution._stop_storing(rule, keep_decisions);
   -- Bottom up: a guard looks up the owner of what goes.
   DELETE FROM attribution.tier AS t WHERE t.rule = drop_rule.rule;
   DELETE FROM attribution.rule_version AS v WHERE v.rule = drop_rule.rule;
@@ -372,13 +432,16 @@ BEGIN
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION attribution.drop_rule(text) IS 'Drops a rule, its versions and its typed functions. The tables it reads stay.';
+COMMENT ON FUNCTION attribution.drop_rule(text, boolean) IS
+'Drops a rule: its versions, functions, trigger and queue. The tables it reads stay, and so do its decisions, if there are
+any and unless keep_decisions is false.';
 
 CREATE VIEW attribution.rules AS
   SELECT r.rule, r.owner, v.version,
     CASE WHEN v.version = r.active_version THEN 'active'
          WHEN v.version > coalesce(r.active_version, 0) THEN 'draft' ELSE 'past' END AS state,
-    v.conversions, v.id_column, v.time_column, v.filter, v.path, v.model, v.empty, v.created_at
+    v.conversions, v.id_column, v.time_column, v.filter, v.path, v.model, v.empty, v.created_at, v.value_column,
+    v.carry, v.installation_key, v.reattribution_window, v.allowed_lateness, v.settlement
   FROM attribution.rule AS r JOIN attribution.rule_version AS v USING (rule);
 COMMENT ON VIEW attribution.rules IS 'Rules and their versions: active, draft or past.';
 

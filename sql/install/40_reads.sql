@@ -3,12 +3,13 @@
 
 CREATE FUNCTION attribution.attribute(rule text, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity',
   overrides jsonb DEFAULT '{}')
-RETURNS TABLE (conversion_id text, conversion_time timestamptz, outcome text, tier text, touch_id text,
+RETURNS TABLE (conversion_id text, conversion_time timestamptz, outcome text, kind text, tier text, touch_id text,
   touch_time timestamptz, credit_position integer, credit float8)
 LANGUAGE c STABLE ROWS 10000 COST 100000 AS 'MODULE_PATHNAME', 'attribution_attribute';
 COMMENT ON FUNCTION attribution.attribute(text, timestamptz, timestamptz, jsonb) IS
 'Attributes the conversions of a rule with since <= time < until: one row a credit, so one a conversion for first and last
-touch. outcome: attributed, or organic with no touchpoint and credit 1. overrides, for what-if: {"path": "all",
+touch. outcome: attributed, or organic with no touchpoint and credit 1. kind: new or reinstall, for rules with an
+installation key. overrides, for what-if: {"path": "all",
 "model": "first_touch", "lookback": {"tier": "1 day"}, "without_tiers": ["tier"], "version": 2}. Ids come as text;
 <rule>_attribute() gives them their own types.';
 

@@ -239,6 +239,8 @@ DECLARE
   columns text;
   child name;
   fence text;
+  queueing name[];                        -- the triggers that queue its rows for a rule
+  trigger_name name;
   count bigint;
 BEGIN
   made := 0;
@@ -277,6 +279,9 @@ BEGIN
     RETURN;
   END IF;
 
+  queueing := ARRAY(SELECT 'attribution_' || v.rule FROM attribution.rule_version v JOIN attribution.rule r ON r.rule = v.rule AND r.active_version = v.version
+                      JOIN pg_trigger t ON t.tgrelid = relation AND t.tgname = 'attribution_' || v.rule WHERE v.conversions = relation);
+
   -- Whose rows are in the default partition? It is locked first, so that no more come.
   SELECT d.nspname, d.relname INTO pool FROM attribution._default_partition(relation) d;
   IF FOUND THEN
@@ -310,10 +315,18 @@ BEGIN
   IF cardinality(occupied) > 0
      AND EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname = pool.nspname AND c.relname = pool.relname AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+                    AND t.tgname <> ALL (queueing)
                     AND t.tgtype::integer & 9 = 9) THEN -- FOR EACH ROW, and on DELETE
     RAISE EXCEPTION 'cannot move rows of % from its default partition', relation
       USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'A DELETE trigger would take the rows for deleted.',
             HINT = 'Disable the trigger on the default partition meanwhile.';
+  END IF;
+
+  -- Who moves is not gone: the triggers that queue conversions look away meanwhile. Nobody else writes to the partition.
+  IF cardinality(occupied) > 0 THEN
+    FOREACH trigger_name IN ARRAY queueing LOOP
+      EXECUTE format('ALTER TABLE %I.%I DISABLE TRIGGER %I', pool.nspname, pool.relname, trigger_name);
+    END LOOP;
   END IF;
 
   -- Generated columns generate themselves again.
@@ -347,6 +360,12 @@ BEGIN
       moved := moved + count;
     END IF;
   END LOOP;
+
+  IF cardinality(occupied) > 0 THEN
+    FOREACH trigger_name IN ARRAY queueing LOOP
+      EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER %I', pool.nspname, pool.relname, trigger_name);
+    END LOOP;
+  END IF;
 
   -- To attach a partition, PostgreSQL reads the default partition, unless a constraint proves that it holds no such row.
   -- For several partitions, checking such a constraint once is cheaper.
@@ -418,6 +437,42 @@ COMMENT ON FUNCTION attribution.make_partitions(regclass, timestamptz, timestamp
   '4,000 partitions, another partition covers a part of one.';
 
 
+CREATE FUNCTION attribution._needed_since(relation regclass) RETURNS timestamptz
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  reader record;
+  oldest timestamptz;
+  needed timestamptz := 'infinity';
+BEGIN
+  FOR reader IN
+    SELECT s.pending, r.rule, max(n.lookback) AS lookback
+      FROM attribution.rule r
+      JOIN attribution.storage s ON s.rule = r.rule
+      JOIN attribution.rule_version v ON v.rule = r.rule AND v.version = r.active_version
+     CROSS JOIN LATERAL (
+       SELECT interval '0' WHERE v.conversions = relation
+       UNION ALL
+       SELECT t.lookback FROM attribution.tier t
+        WHERE t.rule = r.rule AND t.version = r.active_version AND t.touchpoints = relation) AS n(lookback)
+     GROUP BY s.pending, r.rule
+  LOOP
+    -- The tables may belong to different roles; who drops partitions need not be able to read every rule's queue.
+    IF NOT has_table_privilege(reader.pending, 'SELECT') THEN
+      RAISE EXCEPTION 'cannot tell which partitions of % rule "%" needs', relation, reader.rule
+        USING ERRCODE = 'insufficient_privilege', HINT = format('GRANT SELECT ON %s TO %I;', reader.pending, current_user);
+    END IF;
+    EXECUTE format('SELECT min(conversion_time) FROM %s', reader.pending) INTO oldest;
+    needed := least(needed, oldest - make_interval(secs => extract(epoch FROM reader.lookback)::float8));
+  END LOOP;
+  RETURN needed;
+END
+$$;
+COMMENT ON FUNCTION attribution._needed_since(regclass) IS
+  'Since when rows of a table are needed by conversions that are pending or open; infinity if by none.';
+
+
 CREATE FUNCTION attribution.drop_partitions(relation regclass, before timestamptz) RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -430,6 +485,7 @@ DECLARE
   pool record;
   target record;
   dropped integer := 0;
+  needed timestamptz;
   reached timestamptz;
   stale boolean := false;
   count bigint;
@@ -450,6 +506,16 @@ BEGIN
             HINT = 'Insert a row for it: how far back its data reaches is recorded there.';
   END IF;
 
+  IF EXISTS (SELECT FROM attribution._partitions_of(relation) p WHERE upper(p.span) <= before) THEN
+    PERFORM attribution._lock_partitions(relation, 'exclusive');
+    needed := attribution._needed_since(relation);
+    IF needed < before THEN
+      RAISE NOTICE 'partitions of % from % on are kept: conversions that are pending or open need them', relation, needed
+        USING HINT = 'attribution.backlog shows what waits.';
+      before := needed;
+    END IF;
+  END IF;
+
   -- Partitions don't overlap: once all that end by then are gone, those left start where the last dropped one ended, or
   -- later. So that end is the new horizon, if it isn't older than the one there is.
   SELECT greatest(config.horizon, max(upper(p.span)) FILTER (WHERE isfinite(upper(p.span)))) INTO reached
@@ -464,7 +530,6 @@ BEGIN
   END IF;
 
   IF EXISTS (SELECT FROM attribution._partitions_of(relation) p WHERE upper(p.span) <= before) THEN
-    PERFORM attribution._lock_partitions(relation, 'exclusive');
     FOR target IN
       SELECT n.nspname, c.relname, c.relkind
         FROM attribution._partitions_of(relation) p

@@ -7,6 +7,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   clashes text;
+  device CONSTANT text := 'coalesce(nullif(ifa, ''00000000-0000-0000-0000-000000000000''), oa_uid)';
   relation text;
   touchpoints text;
   clicks regclass;
@@ -133,8 +134,12 @@ BEGIN
   PERFORM attribution.maintain_partitions(impressions);
   PERFORM attribution.maintain_partitions(events);
 
+  -- The same device again within 90 days is a reinstall. Who has opted out of an advertising id is new with every instance.
+  EXECUTE format('CREATE INDEX ON %I.events (store_id, %s, event_time) WHERE event_id = %L', app_schema, device, install_event);
   PERFORM attribution.create_rule(rule, events, 'event_uid', 'event_time',
-                                  filter => format('event_id = %L', install_event));
+                                  filter => format('event_id = %L', install_event),
+                                  carry => '{network,campaign_name,campaign_id,ad_name,ad_id}',
+                                  installation_key => ARRAY['store_id', device]);
   PERFORM attribution.add_tier(rule, 'click by click id', clicks, '{store_id,click_id}', '7 days',
                                id_column => 'link_uid', time_column => 'event_time');
   PERFORM attribution.add_tier(rule, 'click by device', clicks, '{store_id,ifa}', '7 days',
@@ -153,6 +158,6 @@ $$;
 COMMENT ON FUNCTION attribution.create_mobile(name, text, text) IS
   'Makes, in a schema (made if missing), the tables clicks, impressions and events of mobile apps, partitioned by '
   'UTC day with 7 days ahead, and a rule, activated, that attributes installs: click by click id, by device (7 '
-  'days), by fingerprint (24 hours), impression by device, by fingerprint (24 hours), else organic. install_event: '
-  'the event_id that is an install. All of it belongs to the caller. Errors: tables of these names exist, a rule of '
+  'days), by fingerprint (24 hours), impression by device, by fingerprint (24 hours), else organic; with network, campaign '
+  'and ad kept, and reinstalls told apart. install_event: the event_id that is an install. All of it belongs to the caller. Errors: tables of these names exist, a rule of '
   'this name exists, no CREATE privilege.';

@@ -1,5 +1,5 @@
 -- Nothing is PUBLIC but the schema's name. Readers read, writers bring events in, admins make rules and partitions.
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA attribution FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA attribution FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA attribution FROM PUBLIC;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA attribution TO attribution_reader;
@@ -14,9 +14,40 @@ GRANT EXECUTE ON FUNCTION
   attribution._require_rule(text),
   attribution._micros(interval),
   attribution._check_duration(text, interval),
-  attribution._check_rule(text, text, text[])
+  attribution._check_rule(text, text, text[]),
+  attribution.decisions_as_of(text, timestamptz),
+  attribution._decisions_as_of_sql(attribution.storage, text, text),
+  attribution.diff(text, jsonb, timestamptz, timestamptz, name[]),
+  attribution._outlook(text, timestamptz, timestamptz, jsonb),
+  attribution._backlog(),
+  attribution._outcomes()
 TO attribution_reader;
 
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA attribution TO attribution_admin;
-GRANT INSERT, UPDATE, DELETE ON attribution.rule, attribution.rule_version, attribution.tier, attribution.partitioning
+-- A rule is run by whoever has its owner's privileges; the functions and the guards see to that.
+GRANT EXECUTE ON PROCEDURE
+  attribution.run(text, timestamptz),
+  attribution.reattribute(text, timestamptz, timestamptz, timestamptz),
+  attribution.reconcile(text),
+  attribution._work(bigint)
+TO attribution_writer;
+GRANT EXECUTE ON FUNCTION
+  attribution._require_own_transactions(text),
+  attribution._require_owner(text),
+  attribution._start_run(text, text, timestamptz, timestamptz, timestamptz),
+  attribution._step(bigint),
+  attribution._finish_run(bigint),
+  attribution._fail_run(bigint, text, text),
+  attribution._queue(text, regclass, boolean, boolean, bigint, bigint, timestamptz, timestamptz, timestamptz),
+  attribution._run_batch(text, bigint, timestamptz),
+  attribution._leaves(regclass, name),
+  attribution._work_on(text, boolean, timestamptz, timestamptz),
+  attribution._reconciliation(text),
+  attribution._partitions_of(regclass)
+TO attribution_writer;
+GRANT INSERT, UPDATE ON attribution.run_log TO attribution_writer;
+GRANT INSERT, UPDATE, DELETE ON attribution.reconciled TO attribution_writer;
+
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA attribution TO attribution_admin;
+GRANT INSERT, UPDATE, DELETE ON attribution.rule, attribution.rule_version, attribution.tier, attribution.partitioning,
+  attribution.storage
 TO attribution_admin;

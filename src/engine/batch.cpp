@@ -43,6 +43,10 @@ pg::Param text_array(const std::vector<std::string> &texts) {
   return {text.array(values.data(), nullptr, values.size()), false};
 }
 
+const char *name_of(Kind kind) noexcept {
+  return kind == Kind::none ? nullptr : kind == Kind::new_installation ? "new" : "reinstall";
+}
+
 bool Batch::has_key(const BoundTier &tier, std::uint32_t conversion) const {
   for (const Pair &pair : tier.match)
     if (columns[pair.conversion].nulls[conversion] || columns[pair.conversion].empty[conversion])
@@ -54,6 +58,8 @@ void Batch::clear() {
   times.clear();
   ids.clear();
   columns.clear();
+  value = {};
+  kinds.clear();
   bytes = 0;
   memory.reset();
 }
@@ -61,30 +67,42 @@ void Batch::clear() {
 void Batch::remove_last() {
   times.pop_back();
   ids.pop_back();
-  for (BatchColumn &column : columns) {
+  const auto pop = [](BatchColumn &column) {
     column.values.pop_back();
     column.nulls.pop_back();
-    column.empty.pop_back();
-  }
+    if (!column.empty.empty())
+      column.empty.pop_back();
+  };
+  for (BatchColumn &column : columns)
+    pop(column);
+  if (!value.values.empty())
+    pop(value);
 }
 
 void Batch::add(const Binding &binding, const pg::Rows &rows, std::uint64_t row) {
   check_row(binding, rows, row);
-  columns.resize(binding.columns.size());
+  columns.resize(binding.columns.size() + binding.installation_key.size());
   pg::Within within(memory);
   bool null = true;
   times.push_back(DatumGetTimestampTz(rows.get(row, kConversionTime, &null)));
   ids.push_back(binding.id.type.copy(rows.get(row, kConversionId, &null)));
   bytes += sizeof(core::Micros) + binding.id.type.size(ids.back());
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    const pg::Type &type = binding.columns[i].type;
-    const int at = kConversionColumns + static_cast<int>(i);
-    const Datum value = rows.get(row, at, &null);
-    columns[i].values.push_back(null ? Datum(0) : type.copy(value));
-    columns[i].nulls.push_back(null);
-    bytes += null ? 1 : type.size(value);
-    columns[i].empty.push_back(!null && DatumGetBool(rows.get(row, at + static_cast<int>(columns.size()), &null)));
+  int at = kConversionColumns;
+  const auto take = [&](BatchColumn &column, const pg::Type &type) {
+    const Datum datum = rows.get(row, at++, &null);
+    column.values.push_back(null ? Datum(0) : type.copy(datum));
+    column.nulls.push_back(null);
+    bytes += null ? 1 : type.size(datum);
+  };
+  for (std::size_t i = 0; i < columns.size(); ++i)
+    take(columns[i], i < binding.columns.size() ? binding.columns[i].type
+                                                : binding.installation_key[i - binding.columns.size()].type);
+  for (BatchColumn &column : columns) {
+    const bool empty = DatumGetBool(rows.get(row, at++, &null));
+    column.empty.push_back(!null && empty);
   }
+  if (binding.value)
+    take(value, binding.value->type);
 }
 
 int compare_texts(const char *a, const char *b) {
@@ -104,6 +122,15 @@ int compare_texts(const Binding &binding, const Batch &a, const Batch &b) {
       return order;
   }
   return 0;
+}
+
+void replace_if_less(const Binding &binding, Batch &batch, const pg::Rows &rows, std::uint64_t row) {
+  Batch again;
+  again.add(binding, rows, row);
+  if (compare_texts(binding, again, batch) >= 0)
+    return;
+  batch.remove_last();
+  batch.add(binding, rows, row);
 }
 
 ConversionReader::ConversionReader(const Binding &binding, core::Micros since, core::Micros until, Oid reader)
@@ -130,12 +157,10 @@ bool ConversionReader::next(Batch &batch, std::uint32_t most, std::size_t bytes)
     if (!null && batch.size() > 0 &&
         DatumGetTimestampTz(rows_.get(at_, kConversionTime, &null)) == batch.times.back() &&
         id_order_(id, batch.ids.back()) == 0) {
-      Batch again;
-      again.add(binding_, rows_, at_);
-      if (compare_texts(binding_, again, batch) >= 0)
-        continue;
-      batch.remove_last();
-    } else if (batch.size() > 0 && (batch.size() >= most || batch.bytes >= bytes))
+      replace_if_less(binding_, batch, rows_, at_);
+      continue;
+    }
+    if (batch.size() > 0 && (batch.size() >= most || batch.bytes >= bytes))
       return true;
     batch.add(binding_, rows_, at_);
   }

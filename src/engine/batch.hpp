@@ -6,12 +6,17 @@
 
 namespace attribution::engine {
 
-/// One of Binding::columns over a batch.
+/// One of Binding::columns, or of the installation key, over a batch.
 struct BatchColumn {
   std::vector<Datum> values;
   std::vector<char> nulls;
-  std::vector<char> empty; ///< a declared empty value
+  std::vector<char> empty; ///< a declared empty value; no use of the value column
 };
+
+/// Whether a conversion begins an installation, for rules that ask.
+enum class Kind : std::uint8_t { none, new_installation, reinstall };
+/// "new", "reinstall"; null for none.
+const char *name_of(Kind kind) noexcept;
 
 struct Batch {
   Batch() : memory("attribution batch") {}
@@ -27,9 +32,25 @@ struct Batch {
   pg::Context memory; ///< owns the values and all that is made of them
   std::vector<core::Micros> times;
   std::vector<Datum> ids;
-  std::vector<BatchColumn> columns;
+  std::vector<BatchColumn> columns; ///< Binding::columns, then the installation key
+  BatchColumn value;
+  std::vector<Kind> kinds; ///< told by Installations
   std::size_t bytes = 0; ///< of values, out of line ones as well
 };
+
+/// An array parameter of one value for each of `which`.
+template <class F> pg::Param array_of(const pg::Type &type, const std::vector<std::uint32_t> &which, F value) {
+  std::vector<Datum> values;
+  std::vector<char> nulls;
+  values.reserve(which.size());
+  nulls.reserve(which.size());
+  for (std::uint32_t conversion : which) {
+    const pg::Param param = value(conversion);
+    values.push_back(param.value);
+    nulls.push_back(param.null);
+  }
+  return {type.array(values.data(), reinterpret_cast<bool *>(nulls.data()), values.size()), false};
+}
 
 /// Reads the conversions of a rule with since <= time < until, by time, each id once. `reader` must have SELECT on what
 /// is read.
@@ -46,6 +67,9 @@ private:
   pg::Rows rows_{};
   std::uint64_t at_ = 0;
 };
+
+/// Puts a row in the place of the batch's last conversion, whose id and time it shares, if its text is less.
+void replace_if_less(const Binding &binding, Batch &batch, const pg::Rows &rows, std::uint64_t row);
 
 /// Orders the last conversions of two batches by the text of the rule's columns (C collation, NULL last).
 int compare_texts(const Binding &binding, const Batch &a, const Batch &b);

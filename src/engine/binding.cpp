@@ -1,5 +1,7 @@
 #include "engine/binding.hpp"
 
+#include "engine/expression.hpp"
+#include "engine/queries.hpp"
 #include "pg/expression.hpp"
 
 namespace attribution::engine {
@@ -139,6 +141,57 @@ std::vector<Pair> bind_pairs(Binding &binding, BoundTier &tier, const std::vecto
   return pairs;
 }
 
+bool has_column(const Relation &relation, const std::string &name) {
+  return pg::call([&] { return get_attnum(relation.oid, name.c_str()) > 0; });
+}
+
+/// What is computed of a conversion. The columns it names settle ties, as all do that a decision depends on.
+Expression bind_expression(Binding &binding, const std::string &expression, const std::string &what) {
+  for (const pg::ColumnName &name : pg::columns_of_expression(expression, what))
+    if ((name.qualifier.empty() || name.qualifier == "conversion") && has_column(binding.conversions, name.column) &&
+        name.column != binding.id.name && name.column != binding.time.name)
+      use_column(binding, name.column, what);
+  Expression result;
+  result.sql = embed(expression);
+  result.type =
+      prepare_expression("SELECT " + result.sql + " FROM " + binding.conversions.name + " AS conversion", what)
+          .result_type();
+  return result;
+}
+
+void bind_installation_key(Binding &binding, const RuleSpec &spec) {
+  for (const std::string &expression : spec.installation_key) {
+    const std::string what = "installation_key of rule " + in_quotes(spec.name);
+    Expression key = bind_expression(binding, expression, what);
+    if (pg::equality(key.type.oid, key.type.oid).empty() || !pg::Order(key.type.oid))
+      throw Error(ERRCODE_DATATYPE_MISMATCH, what + " is of type " + key.type.name() + ", which can not be a key",
+                  "A key needs an equality that can be hashed, and an order.");
+    if (!OidIsValid(key.type.array_oid()))
+      throw Error(ERRCODE_DATATYPE_MISMATCH, what + " is of type " + key.type.name() + ", which has no array type");
+    binding.installation_key.push_back(std::move(key));
+  }
+}
+
+/// The columns that decide whether a row is a conversion, and how: a change of any makes it one to decide again.
+void bind_used(Binding &binding, const RuleSpec &spec) {
+  const auto add = [](std::vector<std::string> &names, const std::string &name) {
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      names.push_back(name);
+  };
+  binding.used = {binding.id.name, binding.time.name};
+  for (const Column &column : binding.columns)
+    add(binding.used, column.name);
+  if (spec.filter.empty())
+    return;
+  for (const pg::ColumnName &name : pg::columns_of_expression(spec.filter, "filter of rule " + in_quotes(spec.name))) {
+    if (!has_column(binding.conversions, name.column))
+      continue; // of another table, in a subquery
+    add(binding.used, name.column);
+    if (name.qualifier.empty())
+      add(binding.filter_columns, name.column);
+  }
+}
+
 /// Columns that a predicate names; every one must say of which side it is.
 void bind_predicate(Binding &binding, BoundTier &tier, const TierSpec &spec) {
   const std::string what = "predicate of tier " + in_quotes(spec.name);
@@ -175,6 +228,32 @@ BoundTier bind_tier(Binding &binding, const TierSpec &spec) {
   if (!spec.filter.empty())
     (void)pg::columns_of_expression(spec.filter, "filter" + of_tier);
   return tier;
+}
+
+/// Where a tier has the columns that decisions keep. Last, so that they settle only ties that nothing else does.
+void bind_carried(Binding &binding, BoundTier &tier, const RuleSpec &spec) {
+  for (std::size_t i = 0; i < spec.carry.size(); ++i) {
+    if (!has_column(tier.touchpoints, spec.carry[i])) {
+      tier.carried.push_back(0);
+      continue;
+    }
+    const Column column = find_column(tier.touchpoints, spec.carry[i], "carry");
+    require_array(tier.touchpoints, column, "carry");
+    std::optional<pg::Type> &type = binding.carried[i];
+    if (type && type->oid != column.type.oid)
+      throw Error(ERRCODE_DATATYPE_MISMATCH,
+                  "column " + in_quotes(column.name) + ", which decisions keep, has different types",
+                  "It is of type " + column.type.name() + " in relation " + tier.touchpoints.name +
+                      ", and of type " + type->name() + " in that of a tier before it.");
+    if (!type)
+      type = column.type;
+    use_column(tier, column);
+    int place = column.name == tier.id.name ? kTouchId : kTouchTime;
+    for (std::size_t at = 0; at < tier.columns.size(); ++at)
+      if (tier.columns[at].name == column.name)
+        place = kTouchColumns + static_cast<int>(at);
+    tier.carried.push_back(place);
+  }
 }
 
 core::PathKind path_of(const std::string &name) {
@@ -218,8 +297,6 @@ Binding bind(RuleSpec spec) {
                                                       binding.conversions.name +
                                                       " can not be both the id and the time of a conversion");
   binding.id_is_unique = has_unique_id(binding);
-  if (!spec.filter.empty())
-    (void)pg::columns_of_expression(spec.filter, "filter of rule " + in_quotes(spec.name));
   binding.rule.path = path_of(spec.path);
   binding.rule.model = model_of(spec.model);
 
@@ -240,10 +317,20 @@ Binding bind(RuleSpec spec) {
     binding.rule.tiers.push_back({relation, tier_spec.lookback, tier_spec.skew, tier_spec.strict});
     binding.tiers.push_back(std::move(tier));
   }
-  // Last, so that the columns that settle ties are those of match and conflict first, whatever the predicates name.
+  // Last, so that the columns that settle ties are those of match and conflict first, whatever else is named.
   for (std::size_t i = 0; i < spec.tiers.size(); ++i)
     if (!spec.tiers[i].predicate.empty())
       bind_predicate(binding, binding.tiers[i], spec.tiers[i]);
+  binding.carried.resize(spec.carry.size());
+  for (BoundTier &tier : binding.tiers)
+    bind_carried(binding, tier, spec);
+  if (!spec.value_column.empty()) {
+    const std::string what = "value_column of rule " + in_quotes(spec.name);
+    (void)find_column(binding.conversions, spec.value_column, what);
+    binding.value = bind_expression(binding, "conversion." + pg::quoted(spec.value_column) + "::pg_catalog.numeric", what);
+  }
+  bind_installation_key(binding, spec);
+  bind_used(binding, spec);
   binding.spec = std::move(spec);
   return binding;
 }

@@ -14,6 +14,12 @@ struct Column {
   pg::Type type;
 };
 
+/// What is computed of a conversion, for a query over "conversion".
+struct Expression {
+  std::string sql;
+  pg::Type type;
+};
+
 /// A table, partitioned table, view or foreign table.
 struct Relation {
   Oid oid = InvalidOid;
@@ -33,8 +39,11 @@ struct BoundTier {
   std::vector<Pair> match, conflict;
   std::optional<Column> lookback;
   std::vector<Column> columns; ///< what the rule names of a touch, but for id and time: they settle ties
+  std::vector<int> carried;    ///< for each column that decisions keep, its place in a touch query; 0 if it has none
 };
 
+/// Values and booleans of a conversion query come in this order after its fixed columns: Binding::columns, the installation
+/// key; whether each of those is empty; the value.
 struct Binding {
   RuleSpec spec;
   core::Rule rule;
@@ -42,7 +51,12 @@ struct Binding {
   Column id, time;
   bool id_is_unique = false;   ///< a unique index makes looking for duplicates needless
   std::vector<Column> columns; ///< what the rule names of a conversion, but for id and time: they settle ties
+  std::vector<Expression> installation_key;
+  std::optional<Expression> value;                ///< numeric
+  std::vector<std::string> filter_columns;        ///< that the rule's filter names, without saying of what
+  std::vector<std::string> used;                  ///< every column of a conversion that a decision depends on
   std::vector<BoundTier> tiers;
+  std::vector<std::optional<pg::Type>> carried; ///< of the columns that decisions keep; nothing where no tier has it
   pg::Type touch_id; ///< one for all tiers; text for a rule without tiers
 };
 

@@ -1,19 +1,21 @@
 #include "engine/queries.hpp"
 
+#include "engine/expression.hpp"
+
 namespace attribution::engine {
 
 namespace {
 
-/// An author's expression, made safe to embed: a comment at its end must not swallow what follows.
-std::string embed(const std::string &expression) { return "(" + expression + "\n)"; }
-
 /// Whether a value is a declared empty one, by its text. concat() gives any type's text, and '' for NULL; but of
 /// char(n) it would give the padding, which is no part of the value.
-std::string is_empty(const std::string &relation, const Column &column, const std::string &empty) {
-  const std::string value = relation + "." + column.quoted;
-  const bool padded = pg::call([&] { return getBaseType(column.type.oid) == BPCHAROID; });
+std::string is_empty(const std::string &value, const pg::Type &type, const std::string &empty) {
+  const bool padded = pg::call([&] { return getBaseType(type.oid) == BPCHAROID; });
   return (padded ? value + "::pg_catalog.text" : "pg_catalog.concat(" + value + ")") +
          " COLLATE pg_catalog.\"C\" = ANY (" + empty + ")";
+}
+
+std::string is_empty(const std::string &relation, const Column &column, const std::string &empty) {
+  return is_empty(relation + "." + column.quoted, column.type, empty);
 }
 
 std::string param(int number) { return "$" + std::to_string(number); }
@@ -34,8 +36,14 @@ std::string conversion_columns(const Binding &binding, const std::string &passes
   std::string list = "conversion." + binding.id.quoted + ", conversion." + binding.time.quoted + ", " + passes;
   for (const Column &column : binding.columns)
     list += ", conversion." + column.quoted;
+  for (const Expression &key : binding.installation_key)
+    list += ", " + key.sql;
   for (const Column &column : binding.columns)
     list += ", " + is_empty("conversion", column, empty);
+  for (const Expression &key : binding.installation_key)
+    list += ", " + is_empty(key.sql, key.type, empty);
+  if (binding.value)
+    list += ", " + binding.value->sql;
   return list;
 }
 
@@ -93,6 +101,20 @@ bool is_used(const Binding &binding, const Column &column) {
 
 } // namespace
 
+std::string relation_name(Oid relation) {
+  return pg::call([&] {
+    const char *name = get_rel_name(relation);
+    if (name == nullptr)
+      ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relation),
+                      errdetail("A rule keeps its decisions there.")));
+    return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
+  });
+}
+
+Oid id_collation(const Binding &binding) {
+  return pg::is_deterministic(binding.id.type.collation) ? binding.id.type.collation : C_COLLATION_OID;
+}
+
 std::string conversions_in_range(const Binding &binding) {
   const std::string &relation = binding.conversions.name;
   const std::string time = "conversion." + binding.time.quoted;
@@ -114,6 +136,70 @@ std::string conversions_by_id(const Binding &binding) {
   return "SELECT " + conversion_columns(binding, passes, "$2") + " FROM " + binding.conversions.name +
          " AS conversion WHERE " + same_id(binding, "conversion." + binding.id.quoted, "$1") + " ORDER BY conversion." +
          binding.time.quoted;
+}
+
+std::string conversions_claimed(const Binding &binding) {
+  const Column &id = binding.id;
+  return "SELECT " + conversion_columns(binding, "true", "$3") +
+         ", given.\"?number\" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS given(\"?number\","
+         " \"?id\") JOIN " +
+         binding.conversions.name + " AS conversion ON " +
+         same_id(binding, "conversion." + id.quoted, "given.\"?id\"" + pg::collate(id.type.collation)) +
+         " WHERE conversion." + binding.time.quoted + " IS NOT NULL" + and_filter(binding.spec.filter) +
+         " ORDER BY given.\"?number\", conversion." + binding.time.quoted;
+}
+
+int claimed_number_column(const Binding &binding) {
+  return kConversionColumns +
+         2 * static_cast<int>(binding.columns.size() + binding.installation_key.size()) + (binding.value ? 1 : 0);
+}
+
+std::string conversions_of_keys(const Binding &binding) {
+  const std::string &relation = binding.conversions.name;
+  const std::string id = "conversion." + binding.id.quoted;
+  const std::string time = "conversion." + binding.time.quoted;
+  const std::string filter = and_filter(binding.spec.filter);
+  std::string arrays, names, keys, matches, remembered;
+  for (std::size_t i = 0; i < binding.installation_key.size(); ++i) {
+    const Expression &key = binding.installation_key[i];
+    const std::string name = "\"?key" + std::to_string(i + 1) + "\"";
+    const std::string equality = " " + pg::equality(key.type.oid, key.type.oid) + " ";
+    const std::string given = "given." + name + pg::collate(key.type.collation);
+    arrays += "pg_catalog.unnest(" + param(static_cast<int>(i) + 1) + "), ";
+    names += name + ", ";
+    matches += key.sql + equality + given + " AND ";
+    remembered += "old.key" + std::to_string(i + 1) + equality + given + " AND ";
+  }
+  const int next = static_cast<int>(binding.installation_key.size()) + 1;
+  const std::string given = "ROWS FROM (" + arrays + "pg_catalog.unnest(" + param(next) + "), pg_catalog.unnest(" +
+                            param(next + 1) + ")) AS given(" + names + "\"?number\", \"?until\")";
+  std::string sql = "SELECT given.\"?number\", " + time + " AS \"?time\", " + id + " AS \"?id\", false FROM " + given +
+                    " JOIN " + relation + " AS conversion ON " + matches + time +
+                    " <= given.\"?until\" WHERE pg_catalog.isfinite(" + time + ") AND " + id + " IS NOT NULL" + filter;
+  if (!binding.id_is_unique) { // rule 7: of several rows of one id the earliest, then the least by text, is the conversion
+    std::string texts, earlier_texts, outputs;
+    for (std::size_t i = 0; i < binding.columns.size(); ++i) {
+      const std::string column = "conversion." + binding.columns[i].quoted;
+      const std::string name = "\"?text" + std::to_string(i) + "\"";
+      const char *comma = i == 0 ? "" : ", ";
+      texts += comma + column + " IS NULL, pg_catalog.concat(" + column + ") COLLATE pg_catalog.\"C\"";
+      earlier_texts += comma + ("earlier." + name + " IS NULL, pg_catalog.concat(earlier." + name) +
+                       ") COLLATE pg_catalog.\"C\"";
+      outputs += ", " + column + " AS " + name;
+    }
+    sql += " AND NOT EXISTS (SELECT FROM (SELECT " + id + " AS id, " + time + " AS at" + outputs + " FROM " + relation +
+           " AS conversion WHERE pg_catalog.isfinite(" + time + ")" + filter + ") AS earlier WHERE " +
+           same_id(binding, "earlier.id", id) + " AND (earlier.at < " + time;
+    if (!texts.empty())
+      sql += " OR earlier.at = " + time + " AND ROW(" + earlier_texts + ") < ROW(" + texts + ")";
+    sql += "))";
+  }
+  if (binding.spec.storage && OidIsValid(binding.spec.storage->installations) && binding.spec.horizon)
+    sql += " UNION ALL SELECT given.\"?number\", old.conversion_time, old.conversion_id, true FROM " + given + " JOIN " +
+           relation_name(binding.spec.storage->installations) + " AS old ON " + remembered +
+           "old.conversion_time <= given.\"?until\" WHERE old.conversion_time < " + param(next + 2);
+  return "SELECT * FROM (" + sql + ") AS found(number, at, id, remembered) ORDER BY number, at, id" +
+         c_collate(binding.id) + ", remembered DESC";
 }
 
 std::string touchpoints_of(const Binding &binding, std::size_t number, Search search) {

@@ -5,9 +5,14 @@
 
 namespace attribution::engine {
 
-/// The columns that every conversion query gives first; Binding::columns follow, then one boolean for each of them:
-/// whether it is a declared empty value.
+/// The columns that every conversion query gives first. What follows, Binding says.
 enum ConversionColumn : int { kConversionId = 1, kConversionTime, kConversionPasses, kConversionColumns };
+
+/// Qualified and quoted.
+std::string relation_name(Oid relation);
+
+/// Under which conversion ids are the same: the column's, but not one that takes different texts for equal.
+Oid id_collation(const Binding &binding);
 
 /// Conversions with $1 <= time < $2, of several rows of one id the earliest, by (time, id). $3: the empty values,
 /// text[].
@@ -15,6 +20,16 @@ std::string conversions_in_range(const Binding &binding);
 /// All rows with the id $1, by time, whether or not they pass the rule's filter (kConversionPasses). $2: the empty
 /// values.
 std::string conversions_by_id(const Binding &binding);
+
+/// The conversions with the ids $2 (an array), by the number that $1 (int4[]) gives each id, and then by time: all rows
+/// that pass the filter. $3: the empty values. The number comes last.
+std::string conversions_claimed(const Binding &binding);
+int claimed_number_column(const Binding &binding);
+
+/// All conversions of given keys, up to a time for each: (number of the key, time, id, whether it is only remembered), in
+/// that order. Remembered are the new ones that lie before the horizon. Parameters: an array for each part of the
+/// installation key; their numbers, int4[]; the times, timestamptz[]; the horizon.
+std::string conversions_of_keys(const Binding &binding);
 
 /// The columns that every touch query gives first; BoundTier::columns follow.
 enum TouchColumn : int { kTouchNumber = 1, kTouchTime, kTouchId, kTouchLookback, kTouchFacts, kTouchColumns };

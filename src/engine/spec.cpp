@@ -32,6 +32,7 @@ public:
     return result;
   }
   Oid get_oid() { return DatumGetObjectId(value()); }
+  std::int32_t get_int32() { return DatumGetInt32(value()); }
   std::int64_t get_int64() { return DatumGetInt64(value()); }
   bool get_bool() { return DatumGetBool(value()); }
   std::optional<core::Micros> get_time() {
@@ -59,8 +60,10 @@ private:
 } // namespace
 
 RuleSpec load_spec(Datum rule_name, Datum overrides) {
-  const pg::Rows rows = pg::query("SELECT rule, owner, conversions, id_column, time_column, filter, path, model, empty,"
-                                  " tier, touchpoints, touch_id_column, touch_time_column, match, conversion_match,"
+  const pg::Rows rows = pg::query("SELECT rule, version, owner, conversions, id_column, time_column, filter, path,"
+                                  " model, empty, value_column, carry, installation_key, reattribution_window,"
+                                  " allowed_lateness, conversions_horizon, decisions, credits, decisions_history,"
+                                  " credits_history, pending, installations, tier, touchpoints, touch_id_column, touch_time_column, match, conversion_match,"
                                   " conflict, conversion_conflict, touch_filter, predicate, lookback_column,"
                                   " lookback, skew, strict, horizon FROM attribution._spec($1, $2)",
                                   {TEXTOID, JSONBOID}, {{rule_name, false}, {overrides, false}});
@@ -68,6 +71,7 @@ RuleSpec load_spec(Datum rule_name, Datum overrides) {
   for (std::uint64_t row = 0; row < rows.count; ++row) {
     Columns columns(rows, row);
     rule.name = columns.get_text();
+    rule.version = columns.get_int32();
     rule.owner = columns.get_oid();
     rule.conversions = columns.get_oid();
     rule.id_column = columns.get_text();
@@ -76,6 +80,18 @@ RuleSpec load_spec(Datum rule_name, Datum overrides) {
     rule.path = columns.get_text();
     rule.model = columns.get_text();
     rule.empty = columns.get_texts();
+    rule.value_column = columns.get_text();
+    rule.carry = columns.get_texts();
+    rule.installation_key = columns.get_texts();
+    rule.reattribution_window = columns.get_int64();
+    rule.allowed_lateness = columns.get_int64();
+    rule.horizon = columns.get_time();
+    StorageSpec storage;
+    for (Oid *table : {&storage.decisions, &storage.credits, &storage.decisions_history, &storage.credits_history,
+                       &storage.pending, &storage.installations})
+      *table = columns.get_oid();
+    if (OidIsValid(storage.decisions))
+      rule.storage = storage;
     if (columns.at_null()) // a rule without tiers
       continue;
     TierSpec tier;

@@ -20,12 +20,27 @@ struct TierSpec {
   std::optional<core::Micros> horizon; ///< touchpoints before it are gone
 };
 
+/// The tables that keep what a rule decides.
+struct StorageSpec {
+  Oid decisions = InvalidOid, credits = InvalidOid;
+  Oid decisions_history = InvalidOid, credits_history = InvalidOid;
+  Oid pending = InvalidOid;
+  Oid installations = InvalidOid; ///< of rules with an installation key
+};
+
 struct RuleSpec {
   std::string name;
+  std::int32_t version = 0;
   Oid owner = InvalidOid;
   Oid conversions = InvalidOid;
   std::string id_column, time_column, filter, path, model;
   std::vector<std::string> empty;
+  std::string value_column;                  ///< empty: none
+  std::vector<std::string> carry;            ///< touch columns that decisions keep
+  std::vector<std::string> installation_key; ///< expressions; empty: conversions are not told apart as new or reinstalled
+  core::Micros reattribution_window = 0, allowed_lateness = 0;
+  std::optional<core::Micros> horizon; ///< conversions before it are gone
+  std::optional<StorageSpec> storage;
   std::vector<TierSpec> tiers; ///< strongest first
 };
 

@@ -25,20 +25,6 @@ private:
   CandidateSink &sink_;
 };
 
-/// An array parameter of one value for each of `which`.
-template <class F> pg::Param array_of(const pg::Type &type, const std::vector<std::uint32_t> &which, F value) {
-  std::vector<Datum> values;
-  std::vector<char> nulls;
-  values.reserve(which.size());
-  nulls.reserve(which.size());
-  for (std::uint32_t conversion : which) {
-    const pg::Param param = value(conversion);
-    values.push_back(param.value);
-    nulls.push_back(param.null);
-  }
-  return {type.array(values.data(), reinterpret_cast<bool *>(nulls.data()), values.size()), false};
-}
-
 } // namespace
 
 SqlTouchSource::SqlTouchSource(const Binding &binding, Oid reader)

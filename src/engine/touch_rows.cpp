@@ -39,6 +39,27 @@ Datum TouchRowStore::id(const core::Touch &touch) const {
   return get(touch, kTouchId, &null);
 }
 
+Datum TouchRowStore::carried(const core::Touch &touch, std::size_t i, bool *null) const {
+  const int place = binding_.tiers[touch.tier].carried[i];
+  *null = true;
+  return place == 0 ? Datum(0) : get(touch, place, null);
+}
+
+Datum TouchRowStore::carried_texts(const core::Touch &touch) const {
+  const pg::Type text = pg::Type::of(TEXTOID, InvalidOid);
+  std::vector<Datum> values;
+  std::vector<char> nulls;
+  for (std::size_t i = 0; i < binding_.carried.size(); ++i) {
+    bool null = true;
+    const Datum value = carried(touch, i, &null);
+    nulls.push_back(null);
+    values.push_back(null ? Datum(0) : pg::call([&, printed = binding_.carried[i]->text(value)] {
+      return CStringGetTextDatum(printed);
+    }));
+  }
+  return text.array(values.data(), reinterpret_cast<bool *>(nulls.data()), values.size());
+}
+
 int TouchRowStore::compare_ids(const core::Touch &a, const core::Touch &b) {
   pg::Within within(scratch_);
   const int order = id_order_(id(a), id(b));

@@ -17,6 +17,10 @@ public:
   std::size_t bytes() const noexcept { return bytes_; }
 
   Datum id(const core::Touch &touch) const;
+  /// The column that decisions keep at place `i` of RuleSpec::carry.
+  Datum carried(const core::Touch &touch, std::size_t i, bool *null) const;
+  /// All of them, as an array of texts.
+  Datum carried_texts(const core::Touch &touch) const;
   int compare_ids(const core::Touch &a, const core::Touch &b) override;
   int compare_texts(const core::Touch &a, const core::Touch &b) override;
 

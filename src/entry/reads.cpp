@@ -1,16 +1,20 @@
 // The functions that read: attribute(), touchpoints(), explain(), and the check of a rule that is being made.
 #include "core/model.hpp"
 #include "engine/check.hpp"
+#include "engine/credits.hpp"
 #include "engine/explain.hpp"
+#include "engine/horizon.hpp"
+#include "engine/installations.hpp"
+#include "entry/bound_rule.hpp"
 #include "entry/settings.hpp"
 #include "pg/resultset.hpp"
-#include "pg/security.hpp"
 
 #include <algorithm>
 
 extern "C" {
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_attribute);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_touchpoints);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_outlook);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_explain);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_check);
 }
@@ -18,12 +22,8 @@ PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_check);
 namespace {
 
 using namespace attribution;
-
-Datum required(FunctionCallInfo fcinfo, int argument, const char *name) {
-  if (PG_ARGISNULL(argument))
-    throw pg::Error(ERRCODE_NULL_VALUE_NOT_ALLOWED, std::string(name) + " must not be null");
-  return PG_GETARG_DATUM(argument);
-}
+using entry::BoundRule;
+using entry::required;
 
 Datum overrides_or_none(FunctionCallInfo fcinfo, int argument) {
   if (!PG_ARGISNULL(argument))
@@ -31,91 +31,96 @@ Datum overrides_or_none(FunctionCallInfo fcinfo, int argument) {
   return pg::call([] { return DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")); });
 }
 
-/// A rule bound and ready to be read, as its owner, for the rest of the call.
-class Reading {
-public:
-  Reading(Datum rule, Datum overrides)
-      : spec_(engine::load_spec(rule, overrides)), owner_(spec_.owner), binding_(engine::bind(std::move(spec_))) {}
-
-  const engine::Binding &binding() const noexcept { return binding_; }
-  Oid reader() const noexcept { return owner_.caller(); }
-
-private:
-  pg::Spi spi_;
-  engine::RuleSpec spec_;
-  pg::AsOwner owner_;
-  engine::Binding binding_;
-};
-
 /// Without tiers there is no touch id, and any type will do for it.
 void expect_touch_id(const pg::ResultSet &result, std::size_t column, const engine::Binding &binding) {
   if (!binding.tiers.empty())
     result.expect(column, binding.touch_id);
 }
 
-/// Of a batch's values: they become arrays, which PostgreSQL holds below 1 GB.
-constexpr std::size_t kMostBytes = std::size_t{128} << 20;
-
 /// Decides all conversions of a range, batch by batch. Arguments: rule, since, until, overrides.
-template <class Emit> void decide_range(FunctionCallInfo fcinfo, core::Keep keep) {
+template <class Emit> void decide_range(FunctionCallInfo fcinfo) {
   pg::ResultSet result(fcinfo, Emit::types);
   const core::Micros since = PG_ARGISNULL(1) ? core::kMinusInfinity : PG_GETARG_TIMESTAMPTZ(1);
   const core::Micros until = PG_ARGISNULL(2) ? core::kInfinity : PG_GETARG_TIMESTAMPTZ(2);
   if (since > until)
     throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "since must not be after until");
-  Reading reading(required(fcinfo, 0, "rule"), overrides_or_none(fcinfo, 3));
-  const engine::Binding &binding = reading.binding();
+  const BoundRule rule(required(fcinfo, 0, "rule"), overrides_or_none(fcinfo, 3));
+  const engine::Binding &binding = rule.binding();
   result.expect(Emit::kId, binding.id.type);
-  expect_touch_id(result, Emit::kTouchId, binding);
+  if (Emit::types.begin()[Emit::kTouchId] == InvalidOid)
+    expect_touch_id(result, Emit::kTouchId, binding);
 
-  engine::SqlTouchSource source(binding, reading.reader());
-  engine::Decider decider(binding, source, keep, entry::work_mem());
-  engine::ConversionReader conversions(binding, since, until, reading.reader());
+  engine::SqlTouchSource source(binding, rule.reader());
+  engine::Decider decider(binding, source, Emit::kKeep, entry::work_mem());
+  const engine::Installations installations(binding, rule.reader());
+  engine::ConversionReader conversions(binding, since, until, rule.reader());
   engine::Batch batch;
-  while (conversions.next(batch, entry::batch_size(), std::min(entry::work_mem() / 4, kMostBytes)))
+  while (conversions.next(batch, entry::batch_size(), entry::batch_bytes())) {
+    installations.tell(batch);
     decider.decide(batch, [&](std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows) {
       Emit::put(binding, batch, i, decision, rows, result);
     });
+  }
 }
 
 /// The columns of attribute().
 struct EmitCredits {
-  enum Column { kId, kTime, kOutcome, kTier, kTouchId, kTouchTime, kPosition, kCredit };
-  static constexpr std::initializer_list<Oid> types = {InvalidOid, TIMESTAMPTZOID, TEXTOID, TEXTOID,
+  static constexpr core::Keep kKeep = core::Keep::winners;
+  enum Column { kId, kTime, kOutcome, kKind, kTier, kTouchId, kTouchTime, kPosition, kCredit };
+  static constexpr std::initializer_list<Oid> types = {InvalidOid, TIMESTAMPTZOID, TEXTOID, TEXTOID,  TEXTOID,
                                                        InvalidOid, TIMESTAMPTZOID, INT4OID, FLOAT8OID};
 
   static void put(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i,
                   const core::Decision &decision, engine::TouchRowStore &rows, pg::ResultSet &result) {
-    const auto header = [&](const char *outcome, int position, double credit) {
+    engine::for_each_credit(binding.rule.model, decision, [&](int position, const core::Touch *touch, double credit) {
       result.set_as(kId, binding.id.type, batch.ids[i]);
       result.set(kTime, TimestampTzGetDatum(batch.times[i]));
-      result.set_text(kOutcome, outcome);
+      result.set_text(kOutcome, touch != nullptr ? "attributed" : "organic");
+      if (const char *kind = engine::name_of(batch.kinds[i]))
+        result.set_text(kKind, kind);
       result.set(kPosition, Int32GetDatum(position));
       result.set(kCredit, Float8GetDatum(credit));
-    };
-    const std::size_t length = decision.path.size();
-    if (length == 0) {
-      header("organic", 1, 1.0);
+      if (touch != nullptr) {
+        result.set_text(kTier, binding.spec.tiers[touch->tier].name.c_str());
+        result.set_as(kTouchId, binding.touch_id, rows.id(*touch));
+        result.set(kTouchTime, TimestampTzGetDatum(touch->time));
+      }
       result.put();
-      return;
-    }
-    int position = 0;
-    for (std::size_t at = 0; at < length; ++at) {
-      const double credit = core::credit(binding.rule.model, at, length);
-      if (credit == 0)
-        continue;
-      const core::Touch &touch = decision.path[at];
-      header("attributed", ++position, credit);
-      result.set_text(kTier, binding.spec.tiers[touch.tier].name.c_str());
-      result.set_as(kTouchId, binding.touch_id, rows.id(touch));
-      result.set(kTouchTime, TimestampTzGetDatum(touch.time));
+    });
+  }
+};
+
+/// What diff() compares with what is stored: one row a credit, all but the id as text.
+struct EmitOutlook {
+  static constexpr core::Keep kKeep = core::Keep::winners;
+  enum Column { kId, kTime, kOutcome, kTier, kTouchId, kTouchTime, kPosition, kValue, kCarried, kBeyondHorizon };
+  static constexpr std::initializer_list<Oid> types = {InvalidOid,     TIMESTAMPTZOID, TEXTOID,    TEXTOID,      TEXTOID,
+                                                       TIMESTAMPTZOID, INT4OID,        NUMERICOID, TEXTARRAYOID, BOOLOID};
+
+  static void put(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i,
+                  const core::Decision &decision, engine::TouchRowStore &rows, pg::ResultSet &result) {
+    engine::for_each_credit(binding.rule.model, decision, [&](int position, const core::Touch *touch, double) {
+      result.set_as(kId, binding.id.type, batch.ids[i]);
+      result.set(kTime, TimestampTzGetDatum(batch.times[i]));
+      result.set_text(kOutcome, touch != nullptr ? "attributed" : "organic");
+      result.set(kPosition, Int32GetDatum(position));
+      if (binding.value && !batch.value.nulls[i])
+        result.set(kValue, batch.value.values[i]);
+      if (touch != nullptr) {
+        result.set_text(kTier, binding.spec.tiers[touch->tier].name.c_str());
+        result.set_text(kTouchId, binding.touch_id.text(rows.id(*touch)));
+        result.set(kTouchTime, TimestampTzGetDatum(touch->time));
+        result.set(kCarried, rows.carried_texts(*touch));
+      }
+      result.set(kBeyondHorizon, BoolGetDatum(engine::is_beyond_horizon(binding, batch.times[i])));
       result.put();
-    }
+    });
   }
 };
 
 /// The columns of touchpoints().
 struct EmitTouchpoints {
+  static constexpr core::Keep kKeep = core::Keep::everything;
   enum Column { kId, kTime, kTier, kPosition, kLength, kTouchId, kTouchTime, kCredit };
   static constexpr std::initializer_list<Oid> types = {InvalidOid, TIMESTAMPTZOID, TEXTOID,        INT4OID,
                                                        INT4OID,    InvalidOid,     TIMESTAMPTZOID, FLOAT8OID};
@@ -142,6 +147,11 @@ struct EmitTouchpoints {
   }
 };
 
+/// A type as a column definition says it. Under a collation that takes different ids for equal, ids could not be a key.
+std::string column_type(const pg::Type &type) {
+  return type.name() + (pg::is_deterministic(type.collation) ? pg::collate(type.collation) : " COLLATE pg_catalog.\"C\"");
+}
+
 /// An id of a conversion from an argument of any type: its own type, or its text.
 Datum conversion_id(FunctionCallInfo fcinfo, int argument, const engine::Binding &binding) {
   const Datum value = required(fcinfo, argument, "conversion_id");
@@ -159,14 +169,21 @@ Datum conversion_id(FunctionCallInfo fcinfo, int argument, const engine::Binding
 
 Datum attribution_attribute(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    decide_range<EmitCredits>(fcinfo, core::Keep::winners);
+    decide_range<EmitCredits>(fcinfo);
     return Datum(0);
   });
 }
 
 Datum attribution_touchpoints(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    decide_range<EmitTouchpoints>(fcinfo, core::Keep::everything);
+    decide_range<EmitTouchpoints>(fcinfo);
+    return Datum(0);
+  });
+}
+
+Datum attribution_outlook(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    decide_range<EmitOutlook>(fcinfo);
     return Datum(0);
   });
 }
@@ -176,11 +193,11 @@ Datum attribution_explain(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
     enum Column { kTier, kTouchId, kTouchTime, kReason, kVerdict, kCredit };
     pg::ResultSet result(fcinfo, {TEXTOID, InvalidOid, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID});
-    Reading reading(required(fcinfo, 0, "rule"), overrides_or_none(fcinfo, 2));
-    const engine::Binding &binding = reading.binding();
+    const BoundRule rule(required(fcinfo, 0, "rule"), overrides_or_none(fcinfo, 2));
+    const engine::Binding &binding = rule.binding();
     expect_touch_id(result, kTouchId, binding);
-    engine::SqlTouchSource source(binding, reading.reader());
-    engine::explain(binding, source, conversion_id(fcinfo, 1, binding), reading.reader(), entry::work_mem(),
+    engine::SqlTouchSource source(binding, rule.reader());
+    engine::explain(binding, source, conversion_id(fcinfo, 1, binding), rule.reader(), entry::work_mem(),
                     [&](const engine::Explained &line) {
                       if (line.tier != nullptr)
                         result.set_text(kTier, line.tier->name.c_str());
@@ -197,15 +214,30 @@ Datum attribution_explain(PG_FUNCTION_ARGS) {
   });
 }
 
-// _check(rule, version): raises what is wrong with a version of a rule; returns the types of its ids.
+// _check(rule, overrides): raises what is wrong with a version of a rule; returns what its tables and functions need.
 Datum attribution_check(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    pg::ResultSet result(fcinfo, {TEXTOID, TEXTOID});
-    Reading reading(required(fcinfo, 0, "rule"), required(fcinfo, 1, "overrides"));
-    const engine::Binding &binding = reading.binding();
-    engine::check(binding, reading.reader());
-    result.set_text(0, binding.id.type.name().c_str());
-    result.set_text(1, binding.touch_id.name().c_str());
+    enum Column { kConversionId, kTouchId, kConversionIdColumn, kTouchIdColumn, kCarried, kKeys, kUsed, kFilterColumns, kImmutable };
+    pg::ResultSet result(fcinfo, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+                                  TEXTARRAYOID, BOOLOID});
+    const BoundRule rule(required(fcinfo, 0, "rule"), required(fcinfo, 1, "overrides"));
+    const engine::Binding &binding = rule.binding();
+    const bool immutable = engine::check(binding, rule.reader());
+    result.set_text(kConversionId, binding.id.type.name().c_str());
+    result.set_text(kTouchId, binding.touch_id.name().c_str());
+    result.set_text(kConversionIdColumn, column_type(binding.id.type).c_str());
+    result.set_text(kTouchIdColumn, column_type(binding.touch_id).c_str());
+    std::vector<std::string> types;
+    for (const std::optional<pg::Type> &type : binding.carried)
+      types.push_back(type ? column_type(*type) : "");
+    result.set(kCarried, engine::text_array(types).value);
+    types.clear();
+    for (const engine::Expression &key : binding.installation_key)
+      types.push_back(column_type(key.type));
+    result.set(kKeys, engine::text_array(types).value);
+    result.set(kUsed, engine::text_array(binding.used).value);
+    result.set(kFilterColumns, engine::text_array(binding.filter_columns).value);
+    result.set(kImmutable, BoolGetDatum(immutable));
     result.put();
     return Datum(0);
   });

@@ -65,6 +65,38 @@ void Plan::run(const std::vector<Param> &params, RowReceiver &receiver) const {
     throw Error(ERRCODE_INTERNAL_ERROR, "could not run a query: " + std::string(SPI_result_code_string(result)));
 }
 
+Rows Plan::execute(const std::vector<Param> &params) const {
+  Values values(params);
+  const int result = call([&] {
+    return SPI_execute_plan(plan_, values.values.data(), values.nulls.data(), false, 0);
+  });
+  if (result < 0)
+    throw Error(ERRCODE_INTERNAL_ERROR, "could not run a query: " + std::string(SPI_result_code_string(result)));
+  return {SPI_tuptable, SPI_processed};
+}
+
+Type Plan::result_type() const {
+  return call([&] {
+    TupleDesc shape = static_cast<CachedPlanSource *>(linitial(SPI_plan_get_plan_sources(plan_)))->resultDesc;
+    return Type::of(TupleDescAttr(shape, 0)->atttypid, TupleDescAttr(shape, 0)->attcollation);
+  });
+}
+
+bool Plan::is_immutable() const {
+  return call([&] {
+    ListCell *source = nullptr;
+    foreach (source, SPI_plan_get_plan_sources(plan_)) {
+      ListCell *query = nullptr;
+      foreach (query, static_cast<CachedPlanSource *>(lfirst(source))->query_list) {
+        Query *tree = static_cast<Query *>(lfirst(query));
+        if (tree->hasSubLinks || contain_mutable_functions(static_cast<Node *>(lfirst(query))))
+          return false;
+      }
+    }
+    return true;
+  });
+}
+
 void Plan::check_reader(Oid role) const {
   if (role == GetUserId())
     return; // the executor checks it

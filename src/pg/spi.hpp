@@ -1,7 +1,7 @@
-// Plans and queries. All reads use the snapshot of the statement that called the extension.
+// Plans and queries. Reads use the active snapshot: that of the statement that called the extension, or a FreshSnapshot.
 #pragma once
 
-#include "pg/guard.hpp"
+#include "pg/datum.hpp"
 
 namespace attribution::pg {
 
@@ -33,7 +33,16 @@ struct Param {
   bool null = true;
 };
 
-/// A prepared statement that reads. Planned anew for each run: its parameters are batches, and their size decides.
+/// A block of rows in SPI's memory.
+struct Rows {
+  SPITupleTable *table;
+  std::uint64_t count;
+  Datum get(std::uint64_t row, int column, bool *null) const {
+    return SPI_getbinval(table->vals[row], table->tupdesc, column, null);
+  }
+};
+
+/// A prepared statement. Planned anew for each run: its parameters are batches, and their size decides.
 class Plan {
 public:
   Plan() = default;
@@ -42,25 +51,23 @@ public:
   /// Runs to the end, in parallel where the planner likes, handing each row to the receiver.
   void run(const std::vector<Param> &params, RowReceiver &receiver) const;
 
+  /// Runs a statement that writes, or locks rows, in a snapshot of its own.
+  Rows execute(const std::vector<Param> &params) const;
+
   /// Raises an error unless `role` may SELECT all that the plan reads by the caller's own right, and row security shows
   /// `role` no less than the present user.
   void check_reader(Oid role) const;
   /// Raises an error, which begins with `what`, if the plan calls a volatile function, in views as well.
   void refuse_volatile(const std::string &what) const;
+  /// The type of the first column of what it returns.
+  Type result_type() const;
+  /// Whether what it computes depends on its input alone: on no setting, clock or other table.
+  bool is_immutable() const;
   explicit operator bool() const noexcept { return plan_ != nullptr; }
 
 private:
   friend class Cursor;
   SPIPlanPtr plan_ = nullptr;
-};
-
-/// A block of rows in SPI's memory.
-struct Rows {
-  SPITupleTable *table;
-  std::uint64_t count;
-  Datum get(std::uint64_t row, int column, bool *null) const {
-    return SPI_getbinval(table->vals[row], table->tupdesc, column, null);
-  }
 };
 
 /// A cursor over a plan's rows for a scope. It must not outlive that: an open one keeps its tables from being altered,
@@ -78,6 +85,20 @@ public:
 
 private:
   Portal portal_;
+};
+
+/// Makes a snapshot of this moment the active one for a scope: what was committed before it is seen.
+class FreshSnapshot {
+public:
+  FreshSnapshot() {
+    call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
+  }
+  ~FreshSnapshot() {
+    if (std::uncaught_exceptions() == 0)
+      PopActiveSnapshot();
+  }
+  FreshSnapshot(const FreshSnapshot &) = delete;
+  FreshSnapshot &operator=(const FreshSnapshot &) = delete;
 };
 
 /// Runs a statement once; for small configuration reads.

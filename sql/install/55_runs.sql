@@ -1,0 +1,462 @@
+-- Deciding and keeping: run(), reattribute(), reconcile(), and what they left behind.
+--
+-- The procedures commit step by step, so they can't pin search_path themselves: they hold nothing but calls of functions
+-- that do. A step is one transaction: some pages of a table queued, or a batch of conversions decided.
+
+CREATE FUNCTION attribution._guard_log() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  of_rule text := CASE TG_OP WHEN 'DELETE' THEN OLD.rule ELSE NEW.rule END;
+BEGIN
+  IF TG_OP = 'UPDATE' AND OLD.rule <> NEW.rule
+     OR EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = of_rule AND NOT pg_has_role(r.owner::oid, 'USAGE')) THEN
+    RAISE EXCEPTION 'must be owner of rule "%"', of_rule USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION attribution._guard_log() IS 'Lets only those write of a rule''s runs who have the privileges of its owner.';
+
+CREATE TABLE attribution.run_log (
+  run bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  rule text NOT NULL,
+  procedure text NOT NULL,
+  started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  finished_at timestamptz,
+  pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
+  as_of timestamptz NOT NULL,
+  work jsonb NOT NULL,
+  queued bigint NOT NULL DEFAULT 0,
+  batches integer NOT NULL DEFAULT 0,
+  decided bigint NOT NULL DEFAULT 0,
+  changed bigint NOT NULL DEFAULT 0,
+  restated bigint NOT NULL DEFAULT 0,
+  withdrawn bigint NOT NULL DEFAULT 0,
+  kept bigint NOT NULL DEFAULT 0,
+  closed bigint NOT NULL DEFAULT 0,
+  outcomes jsonb NOT NULL DEFAULT '{}',
+  error text,
+  sqlstate text
+);
+COMMENT ON TABLE attribution.run_log IS 'Every run of every rule. It has ended if finished_at is set; if not, it is still at it, or it was killed.';
+COMMENT ON COLUMN attribution.run_log.as_of IS 'The time that counted as now: what was due by then was decided.';
+COMMENT ON COLUMN attribution.run_log.work IS 'Tables, or rests of them, that are yet to be looked through for conversions to queue.';
+COMMENT ON COLUMN attribution.run_log.queued IS 'Conversions queued because they, or their decisions, had not been seen before, or for reattribute().';
+COMMENT ON COLUMN attribution.run_log.decided IS 'Conversions decided, again or for the first time.';
+COMMENT ON COLUMN attribution.run_log.changed IS 'Decisions written: new ones, and those that differ from an earlier one.';
+COMMENT ON COLUMN attribution.run_log.restated IS 'Of these, those that differ from an earlier one.';
+COMMENT ON COLUMN attribution.run_log.withdrawn IS 'Decisions whose conversion is no more.';
+COMMENT ON COLUMN attribution.run_log.kept IS 'Decisions left as they were because they lie beyond the horizon.';
+COMMENT ON COLUMN attribution.run_log.closed IS 'Conversions that will not be decided again of themselves.';
+COMMENT ON COLUMN attribution.run_log.outcomes IS 'How many were decided by which tier, or organic.';
+COMMENT ON SEQUENCE attribution.run_log_run_seq IS 'Numbers the runs.';
+CREATE INDEX ON attribution.run_log (rule, run);
+SELECT pg_catalog.pg_extension_config_dump('attribution.run_log', '');
+SELECT pg_catalog.pg_extension_config_dump('attribution.run_log_run_seq', '');
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.run_log
+  FOR EACH ROW EXECUTE FUNCTION attribution._guard_log();
+
+-- The tables (leaf partitions, or the one table) of a rule's conversions whose rows are known to be queued or decided. One
+-- that is not here was attached, one whose file is another was truncated or rewritten, one that is no leaf any more was
+-- detached or dropped: no trigger fires for that. Not dumped: after a restore everything is looked through once.
+CREATE TABLE attribution.reconciled (
+  rule text REFERENCES attribution.rule ON DELETE CASCADE,
+  leaf oid,
+  filenode oid,
+  span tstzrange NOT NULL,
+  PRIMARY KEY (rule, leaf)
+);
+COMMENT ON TABLE attribution.reconciled IS 'Tables of conversions whose rows are all queued or decided; what comes later, the trigger queues.';
+COMMENT ON COLUMN attribution.reconciled.span IS 'The times that the table may hold.';
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.reconciled
+  FOR EACH ROW EXECUTE FUNCTION attribution._guard_log();
+
+CREATE FUNCTION attribution._require_own_transactions(procedure text) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'attribution_require_own_transactions';
+COMMENT ON FUNCTION attribution._require_own_transactions(text) IS 'Raises an error where a procedure could not commit, or would not see what is new.';
+
+CREATE FUNCTION attribution._queue(rule text, relation regclass, decisions boolean, missing boolean, first_page bigint, past_page bigint,
+  since timestamptz, until timestamptz, now timestamptz) RETURNS bigint
+LANGUAGE c AS 'MODULE_PATHNAME', 'attribution_queue';
+COMMENT ON FUNCTION attribution._queue(text, regclass, boolean, boolean, bigint, bigint, timestamptz, timestamptz, timestamptz) IS
+'Queues what some pages of a table of conversions, or of decisions, hold; missing: if there is no decision, or no conversion, to it. Returns how many.';
+
+CREATE FUNCTION attribution._run_batch(rule text, run bigint, now timestamptz, OUT claimed integer, OUT decided bigint,
+  OUT changed bigint, OUT restated bigint, OUT withdrawn bigint, OUT kept bigint, OUT closed bigint, OUT tiers text[], OUT counts bigint[])
+RETURNS SETOF record LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'attribution_run_batch';
+COMMENT ON FUNCTION attribution._run_batch(text, bigint, timestamptz) IS 'Decides a batch of what is due, as the rule''s owner, and writes what changed.';
+
+CREATE FUNCTION attribution._leaves(relation regclass, time_column name)
+RETURNS TABLE (leaf regclass, filenode oid, pages bigint, span tstzrange)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT c.oid::regclass, pg_relation_filenode(c.oid::regclass),
+    -- Without pages, as a foreign table or one of another access method, it is looked through at once.
+    CASE WHEN c.relkind = 'r' AND a.amname = 'heap' THEN pg_relation_size(c.oid::regclass) / current_setting('block_size')::bigint END,
+    coalesce(p.span, '(,)')
+  FROM (SELECT t.relid::oid FROM pg_partition_tree(relation) AS t WHERE t.isleaf
+        UNION SELECT relation::oid WHERE NOT EXISTS (SELECT FROM pg_partition_tree(relation))) AS leaves
+  JOIN pg_class AS c ON c.oid = leaves.relid AND c.relkind <> 'p'
+  LEFT JOIN pg_am AS a ON a.oid = c.relam
+  LEFT JOIN LATERAL (
+    SELECT s.span FROM attribution._partitions_of(relation) AS s
+     WHERE s.partition = c.oid AND EXISTS (
+       SELECT FROM pg_partitioned_table AS k JOIN pg_attribute AS b ON b.attrelid = k.partrelid AND b.attnum = k.partattrs[0]
+        WHERE k.partrelid = relation AND k.partstrat = 'r' AND k.partnatts = 1 AND b.attname = time_column AND b.atttypid = 'timestamptz'::regtype)) AS p ON true
+$$;
+COMMENT ON FUNCTION attribution._leaves(regclass, name) IS 'The tables that hold a relation''s rows, with the times each may hold.';
+
+CREATE FUNCTION attribution._work_on(of_rule text, missing boolean, since timestamptz, until timestamptz) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(jsonb_agg(jsonb_build_object('relation', w.leaf::oid, 'pages', w.pages, 'decisions', w.decisions, 'missing', missing,
+                                               'since', since, 'until', until) ORDER BY w.decisions, w.span, w.leaf::oid), '[]')
+  FROM attribution.rule AS r
+  JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
+  JOIN attribution.storage AS s ON s.rule = r.rule
+  CROSS JOIN LATERAL (SELECT l.*, false AS decisions FROM attribution._leaves(v.conversions, v.time_column) AS l
+                      UNION ALL
+                      SELECT l.*, true FROM attribution._leaves(s.decisions, 'conversion_time') AS l) AS w
+  WHERE r.rule = of_rule AND w.span && tstzrange(since, until, '[]') AND (w.pages IS NULL OR w.pages > 0)
+$$;
+COMMENT ON FUNCTION attribution._work_on(text, boolean, timestamptz, timestamptz) IS 'The tables of a rule''s conversions and decisions to look through, for those of a time.';
+
+CREATE FUNCTION attribution._reconciliation(of_rule text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  work jsonb;
+  lost tstzmultirange;
+  stated record;
+BEGIN
+  SELECT v.conversions, v.time_column, p.horizon, s.decisions INTO STRICT stated
+    FROM attribution.rule AS r
+    JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
+    JOIN attribution.storage AS s ON s.rule = r.rule
+    LEFT JOIN attribution.partitioning AS p ON p.relation = v.conversions
+    WHERE r.rule = of_rule;
+  -- What was attached, or holds other rows than before.
+  SELECT coalesce(jsonb_agg(jsonb_build_object('relation', l.leaf::oid, 'pages', l.pages, 'decisions', false, 'missing', true,
+           'since', '-infinity', 'until', 'infinity', 'filenode', l.filenode, 'span', l.span) ORDER BY l.span, l.leaf::oid), '[]') INTO STRICT work
+    FROM attribution._leaves(stated.conversions, stated.time_column) AS l
+    LEFT JOIN attribution.reconciled AS k ON k.rule = of_rule AND k.leaf = l.leaf
+    WHERE k.leaf IS NULL OR k.filenode IS DISTINCT FROM l.filenode;
+  -- Decisions on what was there and is not any more. Before the horizon that is as it should be.
+  SELECT range_agg(k.span * tstzrange(stated.horizon, NULL)) INTO lost
+    FROM attribution.reconciled AS k LEFT JOIN attribution._leaves(stated.conversions, stated.time_column) AS l ON l.leaf = k.leaf
+    WHERE k.rule = of_rule AND (l.leaf IS NULL OR k.filenode IS DISTINCT FROM l.filenode);
+  IF NOT isempty(lost) THEN
+    work := work || (
+      SELECT coalesce(jsonb_agg(jsonb_build_object('relation', l.leaf::oid, 'pages', l.pages, 'decisions', true, 'missing', true,
+               'since', coalesce(lower(lost), '-infinity'), 'until', coalesce(upper(lost), 'infinity')) ORDER BY l.span, l.leaf::oid), '[]')
+      FROM attribution._leaves(stated.decisions, 'conversion_time') AS l WHERE l.span && lost);
+  END IF;
+  RETURN work || (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('forget', k.leaf)), '[]') FROM attribution.reconciled AS k
+     WHERE k.rule = of_rule AND k.leaf NOT IN (SELECT l.leaf FROM attribution._leaves(stated.conversions, stated.time_column) AS l));
+END
+$$;
+COMMENT ON FUNCTION attribution._reconciliation(text) IS 'The tables to look through for what no trigger has seen: existing rows, attached, detached and truncated partitions.';
+
+CREATE FUNCTION attribution._start_run(procedure text, of_rule text, as_of timestamptz, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL)
+RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  stated record;
+  started bigint;
+  work jsonb;
+BEGIN
+  PERFORM attribution._require_own_transactions('attribution.' || procedure || '()');
+  IF of_rule IS NULL THEN
+    RAISE EXCEPTION 'rule must not be null' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
+  PERFORM attribution._require_owner(of_rule);
+  IF NOT isfinite(as_of) THEN
+    RAISE EXCEPTION 'as_of must be finite' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF since > until THEN
+    RAISE EXCEPTION 'since must not be after until' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  SELECT r.active_version, s.rule AS stores, v.conversions INTO STRICT stated
+    FROM attribution.rule AS r LEFT JOIN attribution.storage AS s ON s.rule = r.rule
+    LEFT JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version WHERE r.rule = of_rule;
+  IF stated.stores IS NULL THEN
+    RAISE EXCEPTION 'rule "%" stores no decisions', of_rule USING ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = 'Its conversions are not a table, so that nothing can queue them: read them by attribution.attribute().';
+  END IF;
+  IF stated.active_version IS NULL THEN
+    RAISE EXCEPTION 'rule "%" is not in force', of_rule USING ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = format('SELECT attribution.activate(%L);', of_rule);
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = stated.conversions AND t.tgname = 'attribution_' || of_rule AND t.tgenabled = 'A') THEN
+    RAISE EXCEPTION 'rule "%" does not queue the conversions of %', of_rule, stated.conversions
+      USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Trigger %I is missing or disabled.', 'attribution_' || of_rule),
+        HINT = format('As the owner of %s: SELECT attribution.activate(%L); and enable it ALWAYS.', stated.conversions, of_rule);
+  END IF;
+  IF procedure = 'reconcile' THEN
+    DELETE FROM attribution.reconciled AS r WHERE r.rule = of_rule;
+  END IF;
+  work := attribution._reconciliation(of_rule);
+  IF procedure = 'reconcile' THEN
+    work := work || (SELECT coalesce(jsonb_agg(w), '[]') FROM jsonb_array_elements(attribution._work_on(of_rule, true, '-infinity', 'infinity')) AS w
+                     WHERE (w ->> 'decisions')::boolean);
+  ELSIF procedure = 'reattribute' THEN
+    work := work || attribution._work_on(of_rule, false, coalesce(since, '-infinity'), coalesce(until, 'infinity'));
+  END IF;
+  INSERT INTO attribution.run_log (rule, procedure, as_of, work) VALUES (of_rule, procedure, coalesce(as_of, clock_timestamp()), work)
+    RETURNING run INTO STRICT started;
+  RETURN started;
+END
+$$;
+COMMENT ON FUNCTION attribution._start_run(text, text, timestamptz, timestamptz, timestamptz) IS 'Checks that a rule can run, and enters a run into the log. Returns its number.';
+
+CREATE FUNCTION attribution._step(this_run bigint) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  most_pages CONSTANT bigint := 1000;
+  log attribution.run_log;
+  item jsonb;
+  pages bigint;
+  first bigint;
+  past bigint;
+  found_queued bigint := 0;
+  batch record;
+BEGIN
+  SELECT * INTO STRICT log FROM attribution.run_log AS l WHERE l.run = this_run;
+  IF jsonb_array_length(log.work) = 0 THEN
+    SELECT * INTO STRICT batch FROM attribution._run_batch(log.rule, this_run, log.as_of);
+    UPDATE attribution.run_log AS l SET batches = l.batches + (batch.claimed > 0)::integer, decided = l.decided + batch.decided,
+        changed = l.changed + batch.changed, restated = l.restated + batch.restated, withdrawn = l.withdrawn + batch.withdrawn,
+        kept = l.kept + batch.kept, closed = l.closed + batch.closed,
+        outcomes = (SELECT coalesce(jsonb_object_agg(o.tier, o.total ORDER BY o.tier), '{}') FROM (
+          SELECT e.tier, sum(e.count) AS total FROM (
+            SELECT key AS tier, value::numeric AS count FROM jsonb_each_text(l.outcomes) UNION ALL SELECT * FROM unnest(batch.tiers, batch.counts)) AS e
+          GROUP BY e.tier HAVING sum(e.count) > 0) AS o)
+      WHERE l.run = this_run;
+    RETURN batch.claimed > 0;
+  END IF;
+
+  item := log.work -> 0;
+  IF item ? 'forget' THEN
+    DELETE FROM attribution.reconciled AS r WHERE r.rule = log.rule AND r.leaf = (item ->> 'forget')::oid;
+  ELSIF EXISTS (SELECT FROM pg_class AS c WHERE c.oid = (item ->> 'relation')::oid) THEN
+    first := coalesce((item ->> 'first')::bigint, 0);
+    pages := (item ->> 'pages')::bigint;
+    past := first + most_pages;
+    found_queued := attribution._queue(log.rule, (item ->> 'relation')::oid::regclass, (item ->> 'decisions')::boolean, (item ->> 'missing')::boolean,
+      CASE WHEN pages IS NOT NULL THEN first END, CASE WHEN pages IS NOT NULL THEN past END,
+      (item ->> 'since')::timestamptz, (item ->> 'until')::timestamptz, log.as_of);
+    IF past < pages THEN
+      RAISE NOTICE 'rule "%": looked through % of % pages of %', log.rule, past, pages, (item ->> 'relation')::oid::regclass;
+      UPDATE attribution.run_log AS l SET queued = l.queued + found_queued, work = jsonb_set(l.work, '{0,first}', to_jsonb(past)) WHERE l.run = this_run;
+      RETURN true;
+    END IF;
+    IF item ? 'span' THEN
+      INSERT INTO attribution.reconciled AS r VALUES (log.rule, (item ->> 'relation')::oid, (item ->> 'filenode')::oid, (item ->> 'span')::tstzrange)
+        ON CONFLICT (rule, leaf) DO UPDATE SET filenode = excluded.filenode, span = excluded.span;
+    END IF;
+  END IF;
+  UPDATE attribution.run_log AS l SET queued = l.queued + found_queued, work = l.work - 0 WHERE l.run = this_run;
+  RETURN true;
+END
+$$;
+COMMENT ON FUNCTION attribution._step(bigint) IS 'One transaction''s worth of a run. Returns whether there is more.';
+
+CREATE FUNCTION attribution._finish_run(this_run bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  log attribution.run_log;
+BEGIN
+  UPDATE attribution.run_log AS l SET finished_at = clock_timestamp() WHERE l.run = this_run RETURNING * INTO STRICT log;
+  RAISE NOTICE 'rule "%": % decided in % s%', log.rule, log.decided, round(extract(epoch FROM log.finished_at - log.started_at), 1),
+    coalesce((SELECT ' (' || string_agg(value || ' ' || key, ', ' ORDER BY value::bigint DESC, key) || ')' FROM jsonb_each_text(log.outcomes)), '')
+    USING DETAIL = format('queued %s, batches %s, new %s, restated %s, withdrawn %s, kept beyond the horizon %s, closed %s',
+                          log.queued, log.batches, log.changed - log.restated, log.restated, log.withdrawn, log.kept, log.closed);
+END
+$$;
+COMMENT ON FUNCTION attribution._finish_run(bigint) IS 'Enters the end of a run into the log, and says what it did.';
+
+CREATE FUNCTION attribution._fail_run(this_run bigint, message text, code text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  UPDATE attribution.run_log AS l SET finished_at = clock_timestamp(), error = message, sqlstate = code WHERE l.run = this_run
+$$;
+COMMENT ON FUNCTION attribution._fail_run(bigint, text, text) IS 'Enters the error that ended a run into the log.';
+
+CREATE PROCEDURE attribution._work(this_run bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+  more boolean := true;
+  code text;
+  message text;
+  detail text;
+  hint text;
+BEGIN
+  COMMIT;
+  WHILE more LOOP
+    BEGIN
+      more := attribution._step(this_run);
+    EXCEPTION WHEN OTHERS THEN
+      GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    END;
+    IF code IS NOT NULL THEN
+      PERFORM attribution._fail_run(this_run, message, code);
+      COMMIT;
+      RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message, DETAIL = detail, HINT = hint;
+    END IF;
+    COMMIT;
+  END LOOP;
+  PERFORM attribution._finish_run(this_run);
+END
+$$;
+COMMENT ON PROCEDURE attribution._work(bigint) IS 'Does a run step by step; each is committed.';
+
+CREATE PROCEDURE attribution.run(rule text, as_of timestamptz DEFAULT NULL)
+LANGUAGE plpgsql AS $$
+BEGIN
+  CALL attribution._work(attribution._start_run('run', rule, as_of));
+END
+$$;
+COMMENT ON PROCEDURE attribution.run(text, timestamptz) IS
+'Decides what is pending for a rule, keeps the decisions, and schedules those that stay open; first it queues what is there
+and was never seen: existing rows, attached partitions. Batch by batch (attribution.batch_size), each in a transaction of
+its own: it can be killed and repeated at any time, and several share the work. as_of: the time that counts as now, by
+default the time of the call; a later one decides, and closes, what would be due by then. Runs as the rule''s owner, whose
+privileges you must have; READ COMMITTED, outside of a transaction block. A run is entered into attribution.run_log.';
+
+CREATE PROCEDURE attribution.reattribute(rule text, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity',
+  as_of timestamptz DEFAULT NULL)
+LANGUAGE plpgsql AS $$
+BEGIN
+  CALL attribution._work(attribution._start_run('reattribute', rule, as_of, since, until));
+END
+$$;
+COMMENT ON PROCEDURE attribution.reattribute(text, timestamptz, timestamptz, timestamptz) IS
+'Decides the conversions with since <= time < until again, closed or not, by the rule as it is now. Writes only decisions
+that change; the earlier ones go into history. Decisions beyond the horizon stay as they are. All else as for run().';
+
+CREATE PROCEDURE attribution.reconcile(rule text)
+LANGUAGE plpgsql AS $$
+BEGIN
+  CALL attribution._work(attribution._start_run('reconcile', rule, NULL));
+END
+$$;
+COMMENT ON PROCEDURE attribution.reconcile(text) IS
+'Looks through all conversions and all decisions of a rule, and decides what is found to lack the other. run() does so for
+tables that it does not know yet; this is for when a trigger was disabled, or data was changed behind the server''s back.';
+
+CREATE FUNCTION attribution.decisions_as_of(rule text, at timestamptz)
+RETURNS TABLE (conversion_id text, conversion_time timestamptz, outcome text, kind text, tier text, credit_position integer,
+  touch_id text, touch_time timestamptz, credit float8, value numeric, rule_version integer, decided_at timestamptz)
+LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  kept attribution.storage;
+BEGIN
+  PERFORM attribution._require_rule(rule);
+  SELECT * INTO kept FROM attribution.storage AS s WHERE s.rule = decisions_as_of.rule;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'rule "%" stores no decisions', rule USING ERRCODE = 'object_not_in_prerequisite_state';
+  END IF;
+  RETURN QUERY EXECUTE attribution._decisions_as_of_sql(kept, '::text', '$1') USING at;
+END
+$$;
+COMMENT ON FUNCTION attribution.decisions_as_of(text, timestamptz) IS
+'What a rule had decided at a time, as it was believed then: one row a credit. Needs SELECT on the tables of the rule''s
+decisions. Ids come as text; <rule>_decisions_as_of() gives them their own types.';
+
+CREATE FUNCTION attribution._outlook(rule text, since timestamptz, until timestamptz, overrides jsonb)
+RETURNS TABLE (conversion_id text, conversion_time timestamptz, outcome text, tier text, touch_id text, touch_time timestamptz,
+  credit_position integer, value numeric, carried text[], beyond_horizon boolean)
+LANGUAGE c STABLE ROWS 10000 COST 100000 AS 'MODULE_PATHNAME', 'attribution_outlook';
+COMMENT ON FUNCTION attribution._outlook(text, timestamptz, timestamptz, jsonb) IS 'attribute() with what decisions keep besides: for diff().';
+
+CREATE FUNCTION attribution.diff(rule text, overrides jsonb DEFAULT '{}', since timestamptz DEFAULT '-infinity',
+  until timestamptz DEFAULT 'infinity', by name[] DEFAULT '{}')
+RETURNS TABLE (from_tier text, from_by text[], to_tier text, to_by text[], conversions bigint, value numeric)
+LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD'
+SET intervalstyle = postgres SET extra_float_digits = 1 SET bytea_output = hex AS $$
+DECLARE
+  kept attribution.storage;
+  stated record;
+  places integer[];
+BEGIN
+  PERFORM attribution._require_rule(rule);
+  SELECT * INTO kept FROM attribution.storage AS s WHERE s.rule = diff.rule;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'rule "%" stores no decisions', rule USING ERRCODE = 'object_not_in_prerequisite_state';
+  END IF;
+  overrides := jsonb_build_object('version', (SELECT max(v.version) FROM attribution.rule_version AS v WHERE v.rule = diff.rule))
+               || coalesce(overrides, '{}');
+  SELECT v.carry, p.horizon INTO STRICT stated
+    FROM attribution.rule_version AS v LEFT JOIN attribution.partitioning AS p ON p.relation = v.conversions
+    WHERE v.rule = diff.rule AND v.version = (overrides ->> 'version')::integer;
+  places := ARRAY(SELECT array_position(stated.carry, b) FROM unnest(by) WITH ORDINALITY AS u(b, k) ORDER BY k);
+  IF array_position(places, NULL) IS NOT NULL THEN
+    RAISE EXCEPTION 'decisions of rule "%" do not carry all of %', rule, by USING ERRCODE = 'undefined_column',
+      HINT = 'by names columns that the rule carries: attribution.rules lists them.';
+  END IF;
+  RETURN QUERY EXECUTE format($query$
+    SELECT moves.from_tier, moves.from_by, moves.to_tier, moves.to_by, count(*), sum(moves.value)
+    FROM (
+      SELECT CASE WHEN o.conversion_id IS NULL THEN 'undecided' ELSE coalesce(o.tier, 'organic') END AS from_tier, o.carried AS from_by,
+        CASE WHEN n.conversion_id IS NULL THEN 'no conversion' ELSE coalesce(n.tier, 'organic') END AS to_tier,
+        ARRAY(SELECT n.carried[p] FROM unnest($5) WITH ORDINALITY AS u(p, k) WHERE n.tier IS NOT NULL ORDER BY k) AS to_by,
+        coalesce(n.value, o.value) AS value
+      FROM (SELECT d.conversion_id::text, d.conversion_time, c.tier, c.touch_id::text, c.touch_time, d.value,
+              CASE WHEN c.tier IS NULL THEN '{}' ELSE ARRAY[%s]::text[] END AS carried
+            FROM %s AS d JOIN %s AS c ON c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time AND c.credit_position = 1
+            WHERE d.conversion_time >= $2 AND (d.conversion_time < $3 OR $3 = 'infinity')) AS o
+      FULL JOIN (SELECT * FROM attribution._outlook($1, $2, $3, $4) AS a WHERE a.credit_position = 1) AS n
+        ON n.conversion_id = o.conversion_id AND n.conversion_time = o.conversion_time
+      WHERE (o.tier, o.touch_id, o.touch_time) IS DISTINCT FROM (n.tier, n.touch_id, n.touch_time)
+           OR (o.conversion_id IS NULL) <> (n.conversion_id IS NULL)
+    ) AS moves
+    GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4$query$,
+    (SELECT string_agg(format('c.%I::text', b), ', ' ORDER BY k) FROM unnest(by) WITH ORDINALITY AS u(b, k)), kept.decisions, kept.credits)
+    USING rule, since, until, overrides, places;
+END
+$$;
+COMMENT ON FUNCTION attribution.diff(text, jsonb, timestamptz, timestamptz, name[]) IS
+'What would move if a rule said otherwise: kept decisions on conversions with since <= time < until beside what the overrides
+would give (as for attribute(); by default the newest version, so a draft before it is activated). One row for each way
+that conversions move: from and to which tier (or organic; undecided: nothing is kept yet; no conversion: the rule would
+leave it out) and which values of carried columns (by), how many, and what they are worth. Decisions beyond the horizon,
+which reattribute() leaves alone, are not compared. Needs SELECT on what the rule reads and on the tables of its decisions.';
+
+CREATE FUNCTION attribution._backlog()
+RETURNS TABLE (rule text, undecided bigint, open bigint, due bigint, oldest_pending timestamptz, lag interval, next_due timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  kept record;
+BEGIN
+  FOR kept IN
+    SELECT s.rule, s.pending FROM attribution.storage AS s JOIN pg_class AS c ON c.oid = s.pending JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') ORDER BY s.rule
+  LOOP
+    RETURN QUERY EXECUTE format(
+      'SELECT $1, count(*) FILTER (WHERE arrived_at IS NULL), count(*) FILTER (WHERE arrived_at IS NOT NULL), '
+      'count(*) FILTER (WHERE due <= clock_timestamp()), min(queued_at) FILTER (WHERE arrived_at IS NULL), '
+      'clock_timestamp() - min(queued_at) FILTER (WHERE arrived_at IS NULL), min(due) FROM %s', kept.pending) USING kept.rule;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION attribution._backlog() IS 'The rows of the view backlog.';
+CREATE VIEW attribution.backlog AS SELECT * FROM attribution._backlog();
+COMMENT ON VIEW attribution.backlog IS
+'For each rule whose queue you may read: conversions never decided (undecided), decided and open, due by now; since when the
+oldest undecided one waits, and how long; when something is due next. Reads the whole queue.';
+
+CREATE FUNCTION attribution._outcomes()
+RETURNS TABLE (rule text, outcome text, kind text, tier text, conversions bigint, value numeric)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  kept record;
+BEGIN
+  FOR kept IN
+    SELECT s.rule, s.decisions FROM attribution.storage AS s JOIN pg_class AS c ON c.oid = s.decisions JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') ORDER BY s.rule
+  LOOP
+    RETURN QUERY EXECUTE format('SELECT $1, outcome, kind, tier, count(*), sum(value) FROM %s GROUP BY 2, 3, 4 ORDER BY 2, 3, 4', kept.decisions)
+      USING kept.rule;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION attribution._outcomes() IS 'The rows of the view outcomes.';
+CREATE VIEW attribution.outcomes AS SELECT * FROM attribution._outcomes();
+COMMENT ON VIEW attribution.outcomes IS 'Decisions by outcome, kind and tier, with what they are worth, for each rule whose decisions you may read. Reads them all.';

@@ -1,0 +1,14 @@
+// An author's expression, prepared on its own, so that it is blamed for what is wrong with it.
+#pragma once
+
+#include "pg/spi.hpp"
+
+namespace attribution::engine {
+
+/// Makes an expression safe to embed: a comment at its end must not swallow what follows.
+std::string embed(const std::string &expression);
+
+/// Prepares a query that holds an author's expression; an ERROR begins with `what`. Volatile functions are refused.
+pg::Plan prepare_expression(const std::string &sql, const std::string &what);
+
+} // namespace attribution::engine

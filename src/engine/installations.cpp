@@ -1,0 +1,139 @@
+#include "engine/installations.hpp"
+
+#include "core/installations.hpp"
+#include "engine/queries.hpp"
+
+namespace attribution::engine {
+
+namespace {
+
+/// Walks the conversions of keys, and beside them the members of the key that they are of.
+class Walk final : public pg::RowReceiver {
+public:
+  Walk(Batch &batch, const std::vector<std::vector<std::uint32_t>> &keys, const pg::Order &id_order, core::Micros window)
+      : batch_(batch), keys_(keys), id_order_(id_order), window_(window), fold_(window) {}
+
+  bool row(TupleTableSlot *slot) noexcept override {
+    const std::uint32_t number = static_cast<std::uint32_t>(DatumGetInt32(slot->tts_values[0]));
+    const core::Micros time = DatumGetTimestampTz(slot->tts_values[1]);
+    if (number != number_) {
+      number_ = number;
+      at_ = 0;
+      fold_ = core::InstallationFold(window_);
+    }
+    if (at_ == keys_[number].size())
+      return true;
+    const bool is_new = fold_.is_new(time, DatumGetBool(slot->tts_values[3]));
+    const std::uint32_t member = keys_[number][at_];
+    try {
+      if (batch_.times[member] == time && id_order_(batch_.ids[member], slot->tts_values[2]) == 0) {
+        batch_.kinds[member] = is_new ? Kind::new_installation : Kind::reinstall;
+        ++at_;
+      }
+    } catch (...) { // it must not pass through the executor; check() throws it on
+      failure_ = std::current_exception();
+    }
+    return !failure_;
+  }
+
+  void check() const {
+    if (failure_)
+      std::rethrow_exception(failure_);
+  }
+
+private:
+  Batch &batch_;
+  const std::vector<std::vector<std::uint32_t>> &keys_;
+  const pg::Order &id_order_;
+  core::Micros window_;
+  core::InstallationFold fold_;
+  std::uint32_t number_ = UINT32_MAX;
+  std::size_t at_ = 0;
+  std::exception_ptr failure_;
+};
+
+} // namespace
+
+Installations::Installations(const Binding &binding, Oid reader) : binding_(binding), id_order_(binding.id.type.oid) {
+  if (binding.installation_key.empty())
+    return;
+  std::vector<Oid> types;
+  for (const Expression &key : binding.installation_key) {
+    key_orders_.emplace_back(key.type.oid);
+    types.push_back(key.type.array_oid());
+  }
+  types.insert(types.end(), {INT4ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID});
+  plan_ = pg::Plan(conversions_of_keys(binding), types);
+  plan_.check_reader(reader);
+}
+
+std::vector<Installations::Members> Installations::keys_of(const Batch &batch) const {
+  const std::size_t first = binding_.columns.size();
+  const auto compare_keys = [&](std::uint32_t a, std::uint32_t b) {
+    for (std::size_t i = 0; i < key_orders_.size(); ++i) {
+      const std::vector<Datum> &values = batch.columns[first + i].values;
+      if (const int order = key_orders_[i](values[a], values[b]))
+        return order;
+    }
+    return 0;
+  };
+  Members all;
+  for (std::uint32_t i = 0; i < batch.size(); ++i) {
+    bool has_key = true;
+    for (std::size_t column = first; column < batch.columns.size(); ++column)
+      has_key = has_key && !batch.columns[column].nulls[i] && !batch.columns[column].empty[i];
+    if (has_key)
+      all.push_back(i);
+  }
+  std::sort(all.begin(), all.end(), [&](std::uint32_t a, std::uint32_t b) {
+    if (const int order = compare_keys(a, b))
+      return order < 0;
+    if (batch.times[a] != batch.times[b])
+      return batch.times[a] < batch.times[b];
+    return id_order_(batch.ids[a], batch.ids[b]) < 0;
+  });
+  std::vector<Members> keys;
+  for (std::uint32_t conversion : all) {
+    if (keys.empty() || compare_keys(keys.back().back(), conversion) != 0)
+      keys.emplace_back();
+    keys.back().push_back(conversion);
+  }
+  return keys;
+}
+
+void Installations::tell(Batch &batch) const {
+  if (!plan_) {
+    batch.kinds.assign(batch.size(), Kind::none);
+    return;
+  }
+  batch.kinds.assign(batch.size(), Kind::new_installation); // an empty key is never a reinstall
+  const std::vector<Members> keys = keys_of(batch);
+  if (keys.empty())
+    return;
+
+  pg::Context memory("attribution installations");
+  pg::Within within(memory);
+  std::vector<std::uint32_t> numbers(keys.size());
+  for (std::uint32_t number = 0; number < numbers.size(); ++number)
+    numbers[number] = number;
+  std::vector<pg::Param> params;
+  for (std::size_t i = 0; i < binding_.installation_key.size(); ++i) {
+    const std::vector<Datum> &values = batch.columns[binding_.columns.size() + i].values;
+    params.push_back(array_of(binding_.installation_key[i].type, numbers, [&](std::uint32_t number) {
+      return pg::Param{values[keys[number].front()], false};
+    }));
+  }
+  params.push_back(array_of(pg::Type::of(INT4OID, InvalidOid), numbers, [](std::uint32_t number) {
+    return pg::Param{Int32GetDatum(static_cast<std::int32_t>(number)), false};
+  }));
+  params.push_back(array_of(pg::Type::of(TIMESTAMPTZOID, InvalidOid), numbers, [&](std::uint32_t number) {
+    return pg::Param{TimestampTzGetDatum(batch.times[keys[number].back()]), false};
+  }));
+  params.push_back({TimestampTzGetDatum(binding_.spec.horizon.value_or(core::kMinusInfinity)), false});
+
+  Walk walk(batch, keys, id_order_, binding_.spec.reattribution_window);
+  plan_.run(params, walk);
+  walk.check();
+}
+
+} // namespace attribution::engine

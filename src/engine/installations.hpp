@@ -1,0 +1,27 @@
+// New or reinstalled: what the conversions of a batch are, by all conversions of their keys.
+#pragma once
+
+#include "engine/batch.hpp"
+
+namespace attribution::engine {
+
+class Installations {
+public:
+  /// `reader` must have SELECT on what is read.
+  Installations(const Binding &binding, Oid reader);
+  /// Sets the batch's kinds. Reads the keys' conversions up to the batch's last of each, and keeps none of them.
+  void tell(Batch &batch) const;
+
+private:
+  /// Conversions of one key, by (time, id).
+  using Members = std::vector<std::uint32_t>;
+  /// The keys of a batch that are not empty, each once.
+  std::vector<Members> keys_of(const Batch &batch) const;
+
+  const Binding &binding_;
+  pg::Order id_order_;
+  std::vector<pg::Order> key_orders_;
+  pg::Plan plan_;
+};
+
+} // namespace attribution::engine

@@ -1,0 +1,507 @@
+#include "engine/ledger.hpp"
+
+#include "engine/horizon.hpp"
+#include "engine/queries.hpp"
+
+#include <numeric>
+
+namespace attribution::engine {
+
+namespace {
+
+constexpr std::size_t kNone = SIZE_MAX;
+
+pg::Type type_of(Oid oid) { return pg::Type::of(oid, InvalidOid); }
+
+std::vector<std::uint32_t> all_of(std::size_t count) {
+  std::vector<std::uint32_t> all(count);
+  std::iota(all.begin(), all.end(), 0u);
+  return all;
+}
+
+/// The columns of a header, but for what history adds.
+constexpr const char *kHeaderColumns =
+    "conversion_id, conversion_time, outcome, kind, tier, lookback, value, rule_version, decided_at, run";
+
+Datum text_datum(const char *text) {
+  return pg::call([&] { return CStringGetTextDatum(text); });
+}
+
+/// The words that headers hold.
+struct Words {
+  Datum attributed = text_datum("attributed"), organic = text_datum("organic");
+  Datum kinds[3] = {Datum(0), text_datum("new"), text_datum("reinstall")};
+};
+
+pg::Param times_of(const std::vector<core::Micros> &times) {
+  return array_of(type_of(TIMESTAMPTZOID), all_of(times.size()), [&](std::uint32_t i) {
+    return pg::Param{TimestampTzGetDatum(times[i]), false};
+  });
+}
+
+/// The columns of a table, quoted, with commas between them.
+std::string columns_of(Oid relation) {
+  const pg::Rows rows = pg::query("SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum)"
+                                  " FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped",
+                                  {OIDOID}, {{ObjectIdGetDatum(relation), false}});
+  bool null = true;
+  const Datum list = rows.get(0, 1, &null);
+  return null ? "" : pg::call([&] { return TextDatumGetCString(list); });
+}
+
+/// Compares kept decisions with what was decided, as they are read.
+class Comparison final : public pg::RowReceiver {
+public:
+  Comparison(const Claims &claims, const Claimed &claimed, const Decided &decided)
+      : claimed_(claimed), decided_(decided), conversion_of_(claims.size(), kNone), first_(claims.size(), kNone) {
+    for (std::size_t i = 0; i < claimed.claims.size(); ++i)
+      conversion_of_[claimed.claims[i]] = i;
+    kept.reserve(claims.size());
+  }
+
+  /// A header with one of its credits. An ERROR in here jumps out of the executor: no object of this scope minds.
+  bool row(TupleTableSlot *slot) noexcept override {
+    values_ = slot->tts_values;
+    nulls_ = slot->tts_isnull;
+    try {
+      take();
+    } catch (...) { // it must not pass through the executor; check() throws it on
+      failure_ = std::current_exception();
+    }
+    return !failure_;
+  }
+
+  void check() const {
+    if (failure_)
+      std::rethrow_exception(failure_);
+  }
+
+  std::vector<Kept> kept;
+
+private:
+  enum Column {
+    kNumber, kTime, kOutcome, kKind, kTier, kValue, kDecidedAt, // of the header
+    kPosition, kCreditTier, kTouchId, kTouchTime, kCredit, kCarried
+  };
+
+  void take() {
+    const std::uint32_t claim = static_cast<std::uint32_t>(DatumGetInt32(values_[kNumber]));
+    const core::Micros time = DatumGetTimestampTz(values_[kTime]);
+    Kept &header = header_at(claim, time);
+    const std::size_t i = conversion_of_[claim];
+    if (i == kNone || decided_.batch.times[i] != time || nulls_[kPosition])
+      return;
+    const Decided::Header &wanted = decided_.headers[i];
+    const BatchColumn &value = decided_.batch.value;
+    const Kind kind = decided_.batch.kinds[i];
+    header.same_header =
+        same(kOutcome, TEXTOID, wanted.attributed ? words_.attributed : words_.organic, false) &&
+        same(kKind, TEXTOID, words_.kinds[static_cast<int>(kind)], kind == Kind::none) &&
+        same(kTier, TEXTOID, wanted.attributed ? decided_.tier_names[wanted.tier] : Datum(0), !wanted.attributed) &&
+        (decided_.binding.value ? same(kValue, NUMERICOID, value.values[i], value.nulls[i] != 0)
+                                : nulls_[kValue] != 0);
+    ++header.credits;
+    const std::uint32_t position = static_cast<std::uint32_t>(DatumGetInt32(values_[kPosition]));
+    if (position < 1 || position > wanted.count)
+      return;
+    const std::uint32_t at = wanted.first + position - 1;
+    const Decided::Credit &credit = decided_.credits[at];
+    const pg::Type &id = decided_.binding.touch_id;
+    bool match = same(kCreditTier, TEXTOID, credit.organic ? Datum(0) : decided_.tier_names[credit.tier], credit.organic) &&
+                 same(kTouchId, id.by_value, id.length, credit.touch_id, credit.organic) &&
+                 same(kTouchTime, TIMESTAMPTZOID, TimestampTzGetDatum(credit.touch_time), credit.organic) &&
+                 same(kCredit, FLOAT8OID, Float8GetDatum(credit.credit), false);
+    for (std::size_t c = 0, column = kCarried; c < decided_.carried.size(); ++c)
+      if (const std::optional<pg::Type> &type = decided_.binding.carried[c])
+        match = match && same(column++, type->by_value, type->length, decided_.carried[c].values[at],
+                              decided_.carried[c].nulls[at] != 0);
+    header.matched += match;
+  }
+
+  Kept &header_at(std::uint32_t claim, core::Micros time) {
+    // An id has one decision; should it have more, they lie side by side in the chain of its claim.
+    std::size_t at = first_[claim];
+    for (; at != kNone; at = next_[at])
+      if (kept[at].time == time)
+        return kept[at];
+    kept.push_back({claim, time, DatumGetTimestampTz(values_[kDecidedAt]), false, 0, 0});
+    next_.push_back(first_[claim]);
+    first_[claim] = kept.size() - 1;
+    return kept.back();
+  }
+
+  bool same(std::size_t column, bool by_value, int length, Datum wanted, bool null) const {
+    if (nulls_[column] || null)
+      return nulls_[column] && null;
+    return pg::call([&] { return datum_image_eq(values_[column], wanted, by_value, length); });
+  }
+  bool same(std::size_t column, Oid type, Datum wanted, bool null) const {
+    const bool varlena = type == TEXTOID || type == NUMERICOID;
+    return same(column, !varlena, varlena ? -1 : 8, wanted, null);
+  }
+
+  const Claimed &claimed_;
+  const Decided &decided_;
+  std::vector<std::size_t> conversion_of_; ///< by claim
+  std::vector<std::size_t> first_, next_;  ///< chains of `kept` by claim
+  Words words_;
+  Datum *values_ = nullptr;
+  bool *nulls_ = nullptr;
+  std::exception_ptr failure_;
+};
+
+} // namespace
+
+Decided::Decided(const Binding &binding, const Batch &batch)
+    : binding(binding), batch(batch), memory("attribution decided"), carried(binding.carried.size()) {
+  pg::Within within(memory);
+  for (const TierSpec &tier : binding.spec.tiers)
+    tier_names.push_back(text_datum(tier.name.c_str()));
+}
+
+void Decided::add(const core::Decision &decision, TouchRowStore &rows) {
+  pg::Within within(memory);
+  const auto conversion = static_cast<std::uint32_t>(headers.size());
+  Header header{!decision.path.empty(), 0, static_cast<std::uint32_t>(credits.size()), 0};
+  for_each_credit(binding.rule.model, decision, [&](int position, const core::Touch *touch, double share) {
+    Credit credit{conversion, position, touch == nullptr, 0, Datum(0), 0, share};
+    if (touch != nullptr) {
+      credit.tier = touch->tier;
+      credit.touch_id = binding.touch_id.copy(rows.id(*touch));
+      credit.touch_time = touch->time;
+      if (header.count == 0)
+        header.tier = touch->tier;
+    }
+    for (std::size_t i = 0; i < carried.size(); ++i) {
+      bool null = true;
+      const Datum value = touch == nullptr ? Datum(0) : rows.carried(*touch, i, &null);
+      carried[i].values.push_back(null ? Datum(0) : binding.carried[i]->copy(value));
+      carried[i].nulls.push_back(null);
+    }
+    credits.push_back(credit);
+    ++header.count;
+  });
+  headers.push_back(header);
+}
+
+Ledger::Ledger(const Binding &binding)
+    : binding_(binding), decisions_(relation_name(binding.spec.storage->decisions)),
+      credits_(relation_name(binding.spec.storage->credits)),
+      decisions_history_(relation_name(binding.spec.storage->decisions_history)),
+      credits_history_(relation_name(binding.spec.storage->credits_history)),
+      credit_columns_(columns_of(binding.spec.storage->credits)) {}
+
+std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, const Decided &decided) const {
+  const std::string id = "decision.conversion_id = given.id" + pg::collate(id_collation(binding_));
+  std::string carried;
+  for (std::size_t i = 0; i < binding_.carried.size(); ++i)
+    if (binding_.carried[i])
+      carried += ", credit." + pg::quoted(binding_.spec.carry[i]);
+  const std::string select =
+      "SELECT given.number, decision.conversion_time, decision.outcome, decision.kind, decision.tier, decision.value,"
+      " decision.decided_at, credit.credit_position, credit.tier, credit.touch_id, credit.touch_time, credit.credit" +
+      carried + " FROM ";
+  const std::string join = " JOIN " + decisions_ + " AS decision ON " + id + " AND ";
+  const std::string credit = " LEFT JOIN " + credits_ +
+                             " AS credit ON credit.conversion_id = decision.conversion_id"
+                             " AND credit.conversion_time = decision.conversion_time";
+  // Before the horizon rows of an id may be gone that its decision is of: there all of its times are looked through.
+  const core::Micros horizon = binding_.spec.horizon.value_or(core::kMinusInfinity);
+
+  Comparison comparison(claims, claimed, decided);
+  std::vector<std::uint32_t> numbers, anywhere;
+  std::vector<core::Micros> times;
+  for (const Claimed::Place &place : claimed.places)
+    if (!claims.elsewhere[place.claim] && place.time >= horizon) {
+      numbers.push_back(place.claim);
+      times.push_back(place.time);
+    }
+  const auto number = [](std::uint32_t i) { return pg::Param{Int32GetDatum(static_cast<std::int32_t>(i)), false}; };
+  const auto id_of = [&](std::uint32_t i) { return pg::Param{claims.ids[i], false}; };
+  const Oid ids = binding_.id.type.array_oid();
+  if (!numbers.empty()) {
+    const pg::Plan plan(select + "ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
+                                 " AS given(number, id, at)" +
+                            join + "decision.conversion_time = given.at" + credit,
+                        {INT4ARRAYOID, ids, TIMESTAMPTZARRAYOID});
+    plan.run({array_of(type_of(INT4OID), numbers, number), array_of(binding_.id.type, numbers, id_of), times_of(times)},
+             comparison);
+  }
+  const auto look_through = [&](const std::vector<std::uint32_t> &which, core::Micros since, core::Micros until) {
+    if (which.empty())
+      return;
+    const pg::Plan plan(select + "ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS given(number, id)" + join +
+                            "decision.conversion_time >= $3 AND decision.conversion_time < $4" + credit,
+                        {INT4ARRAYOID, ids, TIMESTAMPTZOID, TIMESTAMPTZOID});
+    plan.run({array_of(type_of(INT4OID), which, number), array_of(binding_.id.type, which, id_of),
+              {TimestampTzGetDatum(since), false},
+              {TimestampTzGetDatum(until), false}},
+             comparison);
+  };
+  for (std::uint32_t i = 0; i < claimed.done; ++i)
+    if (claims.elsewhere[i])
+      anywhere.push_back(i);
+  look_through(anywhere, horizon, core::kInfinity);
+  if (horizon != core::kMinusInfinity)
+    look_through(all_of(claimed.done), core::kMinusInfinity, horizon);
+  comparison.check();
+  return std::move(comparison.kept);
+}
+
+std::vector<std::optional<core::Micros>> Ledger::write(const Claims &claims, const Claimed &claimed,
+                                                       const Decided &decided, const std::vector<Kept> &kept,
+                                                       std::int64_t run, Tally &tally) const {
+  const Batch &batch = decided.batch;
+  const core::Micros now = pg::call([] { return GetCurrentTimestamp(); });
+  std::vector<std::optional<core::Micros>> places(claims.size());
+  std::vector<core::Micros> at(claims.size(), now); ///< when, after all that was decided of the id before
+  std::vector<std::size_t> conversion_of(claims.size(), kNone);
+  for (std::size_t i = 0; i < claimed.claims.size(); ++i) {
+    conversion_of[claimed.claims[i]] = i;
+    places[claimed.claims[i]] = batch.times[i];
+  }
+  enum class Fate : char { write, same, keep };
+  std::vector<Fate> fates(claims.size(), Fate::write);
+  for (const Kept &header : kept) {
+    const std::size_t i = conversion_of[header.claim];
+    at[header.claim] = std::max(at[header.claim], header.decided_at + 1);
+    const bool there = i != kNone && batch.times[i] == header.time;
+    if ((binding_.spec.horizon && header.time < *binding_.spec.horizon) ||
+        (there && is_beyond_horizon(binding_, header.time))) {
+      fates[header.claim] = Fate::keep;
+      places[header.claim] = header.time;
+    } else if (there && fates[header.claim] != Fate::keep && header.same_header &&
+               header.credits == decided.headers[i].count && header.matched == header.credits)
+      fates[header.claim] = Fate::same;
+  }
+
+  std::vector<Kept> gone;
+  std::vector<core::Micros> gone_at;
+  std::vector<char> had(claims.size(), false);
+  for (const Kept &header : kept) {
+    const std::size_t i = conversion_of[header.claim];
+    const bool stays = fates[header.claim] != Fate::write && places[header.claim] == header.time;
+    if (stays)
+      continue;
+    gone.push_back(header);
+    gone_at.push_back(at[header.claim]);
+    had[header.claim] = true;
+    tally.withdrawn += i == kNone;
+  }
+  supersede(claims, gone, gone_at, run);
+
+  std::vector<std::uint32_t> changed, redecided_claims, redecided;
+  std::vector<core::Micros> decided_at;
+  for (std::uint32_t i = 0; i < claimed.claims.size(); ++i) {
+    const std::uint32_t claim = claimed.claims[i];
+    ++tally.decided;
+    if (fates[claim] == Fate::write) {
+      changed.push_back(i);
+      decided_at.push_back(at[claim]);
+      ++tally.changed;
+      tally.restated += had[claim];
+    }
+    if (fates[claim] != Fate::keep)
+      redecided.push_back(i);
+  }
+  for (std::uint32_t claim = 0; claim < claimed.done; ++claim) {
+    if (fates[claim] == Fate::keep)
+      ++tally.kept;
+    else
+      redecided_claims.push_back(claim);
+  }
+  insert(decided, changed, decided_at, run);
+  remember(claims, batch, redecided_claims, redecided);
+  return places;
+}
+
+void Ledger::supersede(const Claims &claims, const std::vector<Kept> &gone, const std::vector<core::Micros> &at,
+                       std::int64_t run) const {
+  if (gone.empty())
+    return;
+  const std::vector<std::uint32_t> all = all_of(gone.size());
+  const Oid ids = binding_.id.type.array_oid();
+  const pg::Param id = array_of(binding_.id.type, all, [&](std::uint32_t i) {
+    return pg::Param{claims.ids[gone[i].claim], false};
+  });
+  const pg::Param time = array_of(type_of(TIMESTAMPTZOID), all, [&](std::uint32_t i) {
+    return pg::Param{TimestampTzGetDatum(gone[i].time), false};
+  });
+  const std::string collation = pg::collate(id_collation(binding_));
+  const pg::Plan credits("WITH gone AS (DELETE FROM " + credits_ +
+                             " AS credit USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS given(id, at)"
+                             " WHERE credit.conversion_id = given.id" +
+                             collation +
+                             " AND credit.conversion_time = given.at RETURNING credit.*) INSERT INTO " +
+                             credits_history_ + " (" + credit_columns_ + ") SELECT " + credit_columns_ + " FROM gone",
+                         {ids, TIMESTAMPTZARRAYOID});
+  credits.execute({id, time});
+  const pg::Plan headers(
+      "WITH gone AS (DELETE FROM " + decisions_ +
+          " AS decision USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
+          " AS given(id, at, superseded_at) WHERE decision.conversion_id = given.id" +
+          collation + " AND decision.conversion_time = given.at RETURNING decision.*, given.superseded_at) INSERT INTO " +
+          decisions_history_ + " (" + kHeaderColumns + ", superseded_at, superseded_by) SELECT " + kHeaderColumns +
+          ", superseded_at, $4 FROM gone",
+      {ids, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8OID});
+  headers.execute({id, time, times_of(at), {Int64GetDatum(run), false}});
+}
+
+void Ledger::insert(const Decided &decided, const std::vector<std::uint32_t> &conversions,
+                    const std::vector<core::Micros> &decided_at, std::int64_t run) const {
+  if (conversions.empty())
+    return;
+  pg::Context memory("attribution ledger");
+  pg::Within within(memory);
+  const Batch &batch = decided.batch;
+  const Words words;
+  core::Micros longest = 0;
+  for (const core::Tier &tier : binding_.rule.tiers)
+    longest = std::max(longest, tier.lookback);
+  const auto header_values = [&](const pg::Type &type, auto value) { return array_of(type, conversions, value); };
+  const pg::Param ids = header_values(binding_.id.type, [&](std::uint32_t i) { return pg::Param{batch.ids[i], false}; });
+  const pg::Param times = header_values(type_of(TIMESTAMPTZOID), [&](std::uint32_t i) {
+    return pg::Param{TimestampTzGetDatum(batch.times[i]), false};
+  });
+  const Oid id_array = binding_.id.type.array_oid();
+  const pg::Plan headers(
+      "INSERT INTO " + decisions_ + " (" + kHeaderColumns +
+          ") SELECT given.id, given.at, given.outcome, given.kind, given.tier,"
+          " pg_catalog.justify_hours(given.lookback * interval '1 microsecond'), given.value, $9, given.decided_at, $10"
+          " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
+          " pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8))"
+          " AS given(id, at, outcome, kind, tier, lookback, value, decided_at)",
+      {id_array, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, NUMERICARRAYOID,
+       TIMESTAMPTZARRAYOID, INT4OID, INT8OID});
+  headers.execute(
+      {ids, times,
+       header_values(type_of(TEXTOID),
+                     [&](std::uint32_t i) {
+                       return pg::Param{decided.headers[i].attributed ? words.attributed : words.organic, false};
+                     }),
+       header_values(type_of(TEXTOID),
+                     [&](std::uint32_t i) {
+                       return pg::Param{words.kinds[static_cast<int>(batch.kinds[i])], batch.kinds[i] == Kind::none};
+                     }),
+       header_values(type_of(TEXTOID),
+                     [&](std::uint32_t i) {
+                       const Decided::Header &header = decided.headers[i];
+                       return header.attributed ? pg::Param{decided.tier_names[header.tier], false} : pg::Param{};
+                     }),
+       header_values(type_of(INT8OID),
+                     [&](std::uint32_t i) {
+                       const Decided::Header &header = decided.headers[i];
+                       return pg::Param{
+                           Int64GetDatum(header.attributed ? binding_.rule.tiers[header.tier].lookback : longest), false};
+                     }),
+       header_values(type_of(NUMERICOID),
+                     [&](std::uint32_t i) {
+                       return binding_.value ? pg::Param{batch.value.values[i], batch.value.nulls[i] != 0} : pg::Param{};
+                     }),
+       times_of(decided_at),
+       {Int32GetDatum(binding_.spec.version), false},
+       {Int64GetDatum(run), false}});
+
+  std::vector<std::uint32_t> credits;
+  std::vector<core::Micros> credits_at;
+  for (std::size_t n = 0; n < conversions.size(); ++n)
+    for (std::uint32_t c = 0; c < decided.headers[conversions[n]].count; ++c) {
+      credits.push_back(decided.headers[conversions[n]].first + c);
+      credits_at.push_back(decided_at[n]);
+    }
+  const auto credit_values = [&](const pg::Type &type, auto value) {
+    return array_of(type, credits, [&](std::uint32_t c) { return value(decided.credits[c]); });
+  };
+  using Credit = Decided::Credit;
+  std::vector<Oid> types = {id_array,     TIMESTAMPTZARRAYOID, INT4ARRAYOID,       TIMESTAMPTZARRAYOID,
+                            TEXTARRAYOID, binding_.touch_id.array_oid(), TIMESTAMPTZARRAYOID, FLOAT8ARRAYOID};
+  std::vector<pg::Param> params = {
+      credit_values(binding_.id.type, [&](const Credit &c) { return pg::Param{batch.ids[c.conversion], false}; }),
+      credit_values(type_of(TIMESTAMPTZOID),
+                    [&](const Credit &c) { return pg::Param{TimestampTzGetDatum(batch.times[c.conversion]), false}; }),
+      credit_values(type_of(INT4OID), [&](const Credit &c) { return pg::Param{Int32GetDatum(c.position), false}; }),
+      times_of(credits_at),
+      credit_values(type_of(TEXTOID),
+                    [&](const Credit &c) { return c.organic ? pg::Param{} : pg::Param{decided.tier_names[c.tier], false}; }),
+      credit_values(binding_.touch_id, [&](const Credit &c) { return pg::Param{c.touch_id, c.organic}; }),
+      credit_values(type_of(TIMESTAMPTZOID),
+                    [&](const Credit &c) { return pg::Param{TimestampTzGetDatum(c.touch_time), c.organic}; }),
+      credit_values(type_of(FLOAT8OID), [&](const Credit &c) { return pg::Param{Float8GetDatum(c.credit), false}; })};
+  std::string columns = "conversion_id, conversion_time, credit_position, decided_at, tier, touch_id, touch_time, credit";
+  for (std::size_t i = 0; i < decided.carried.size(); ++i) {
+    if (!binding_.carried[i])
+      continue;
+    columns += ", " + pg::quoted(binding_.spec.carry[i]);
+    types.push_back(binding_.carried[i]->array_oid());
+    params.push_back(array_of(*binding_.carried[i], credits, [&](std::uint32_t c) {
+      return pg::Param{decided.carried[i].values[c], decided.carried[i].nulls[c] != 0};
+    }));
+  }
+  std::string arrays;
+  for (std::size_t i = 1; i <= params.size(); ++i)
+    arrays += (i == 1 ? "pg_catalog.unnest($" : ", pg_catalog.unnest($") + std::to_string(i) + ")";
+  const pg::Plan plan("INSERT INTO " + credits_ + " (" + columns + ") SELECT * FROM ROWS FROM (" + arrays + ")", types);
+  plan.execute(params);
+}
+
+void Ledger::remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &claims_redecided,
+                      const std::vector<std::uint32_t> &conversions) const {
+  if (!OidIsValid(binding_.spec.storage->installations) || binding_.installation_key.empty() || claims_redecided.empty())
+    return;
+  pg::Context memory("attribution installations");
+  pg::Within within(memory);
+  const std::string table = relation_name(binding_.spec.storage->installations);
+  const std::string collation = pg::collate(id_collation(binding_));
+  const std::size_t first = binding_.columns.size();
+  std::vector<std::uint32_t> fresh;
+  for (std::uint32_t i : conversions) {
+    bool has_key = batch.kinds[i] == Kind::new_installation;
+    for (std::size_t column = first; column < batch.columns.size(); ++column)
+      has_key = has_key && !batch.columns[column].nulls[i] && !batch.columns[column].empty[i];
+    if (has_key)
+      fresh.push_back(i);
+  }
+  std::vector<Oid> types = {binding_.id.type.array_oid(), TIMESTAMPTZARRAYOID};
+  std::vector<pg::Param> params = {
+      array_of(binding_.id.type, fresh, [&](std::uint32_t i) { return pg::Param{batch.ids[i], false}; }),
+      array_of(type_of(TIMESTAMPTZOID), fresh, [&](std::uint32_t i) {
+        return pg::Param{TimestampTzGetDatum(batch.times[i]), false};
+      })};
+  std::string arrays = "pg_catalog.unnest($1), pg_catalog.unnest($2)", names = "id, at", keys, same;
+  for (std::size_t k = 0; k < binding_.installation_key.size(); ++k) {
+    const pg::Type &type = binding_.installation_key[k].type;
+    const std::string key = "key" + std::to_string(k + 1);
+    types.push_back(type.array_oid());
+    params.push_back(array_of(type, fresh, [&](std::uint32_t i) { return pg::Param{batch.columns[first + k].values[i], false}; }));
+    arrays += ", pg_catalog.unnest($" + std::to_string(types.size()) + ")";
+    names += ", " + key;
+    keys += key + ", ";
+    same += " AND given." + key + pg::collate(type.collation) + " " + pg::equality(type.oid, type.oid) + " old." + key;
+  }
+  const std::string given = "ROWS FROM (" + arrays + ") AS given(" + names + ")";
+  const std::size_t next = types.size();
+
+  std::vector<Oid> forget_types = types;
+  forget_types.insert(forget_types.end(), {binding_.id.type.array_oid(), TIMESTAMPTZOID});
+  std::vector<pg::Param> forget_params = params;
+  forget_params.push_back(array_of(binding_.id.type, claims_redecided, [&](std::uint32_t i) {
+    return pg::Param{claims.ids[i], false};
+  }));
+  forget_params.push_back(
+      {TimestampTzGetDatum(binding_.spec.horizon.value_or(core::kMinusInfinity)), false});
+  const pg::Plan forget("DELETE FROM " + table + " AS old USING pg_catalog.unnest($" + std::to_string(next + 1) +
+                            ") AS decided(id) WHERE old.conversion_id = decided.id" + collation +
+                            " AND old.conversion_time >= $" + std::to_string(next + 2) +
+                            " AND NOT EXISTS (SELECT FROM " + given + " WHERE given.id" + collation +
+                            " = old.conversion_id AND given.at = old.conversion_time" + same + ")",
+                        forget_types);
+  forget.execute(forget_params);
+  if (fresh.empty())
+    return;
+  const pg::Plan remember("INSERT INTO " + table + " (" + keys + "conversion_time, conversion_id) SELECT " + keys +
+                              "at, id FROM " + given + " ON CONFLICT DO NOTHING",
+                          types);
+  remember.execute(params);
+}
+
+} // namespace attribution::engine

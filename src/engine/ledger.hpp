@@ -1,0 +1,80 @@
+// The decisions of a rule as they are kept: compared with what was just decided, and rewritten where that differs.
+#pragma once
+
+#include "engine/credits.hpp"
+#include "engine/pending.hpp"
+#include "engine/touch_rows.hpp"
+
+namespace attribution::engine {
+
+/// What was decided of a batch, as columns: so it goes into a statement's parameters.
+class Decided {
+public:
+  Decided(const Binding &binding, const Batch &batch);
+  /// Adds the decision of the next conversion of the batch.
+  void add(const core::Decision &decision, TouchRowStore &rows);
+
+  struct Header {
+    bool attributed;
+    std::uint32_t tier;        ///< of the first credit; none for organic
+    std::uint32_t first, count; ///< its credits
+  };
+  struct Credit {
+    std::uint32_t conversion;
+    std::int32_t position;
+    bool organic;
+    std::uint32_t tier;
+    Datum touch_id;
+    core::Micros touch_time;
+    double credit;
+  };
+
+  const Binding &binding;
+  const Batch &batch;
+  pg::Context memory;
+  std::vector<Header> headers; ///< of the batch's conversions, in its order
+  std::vector<Credit> credits;
+  std::vector<BatchColumn> carried; ///< of each credit, by RuleSpec::carry
+  std::vector<Datum> tier_names;    ///< text
+};
+
+/// A decision that is kept.
+struct Kept {
+  std::uint32_t claim;
+  core::Micros time;
+  core::Micros decided_at;
+  bool same_header;      ///< as what was decided
+  std::uint32_t matched; ///< of its credits so many are as decided,
+  std::uint32_t credits; ///< of so many
+};
+
+/// What a batch did.
+struct Tally {
+  std::int64_t decided = 0, changed = 0, restated = 0, withdrawn = 0, kept = 0, closed = 0;
+};
+
+class Ledger {
+public:
+  explicit Ledger(const Binding &binding);
+  /// Reads what is kept of the claimed ids, in the active snapshot.
+  std::vector<Kept> read(const Claims &claims, const Claimed &claimed, const Decided &decided) const;
+  /// Writes what differs, with the superseded into history. `beyond_horizon`: claims whose decision is kept as it is.
+  /// Returns the times at which the claims' decisions are now; nothing: there is none.
+  std::vector<std::optional<core::Micros>> write(const Claims &claims, const Claimed &claimed, const Decided &decided,
+                                                 const std::vector<Kept> &kept, std::int64_t run, Tally &tally) const;
+
+private:
+  void supersede(const Claims &claims, const std::vector<Kept> &gone, const std::vector<core::Micros> &at,
+                 std::int64_t run) const;
+  void insert(const Decided &decided, const std::vector<std::uint32_t> &conversions,
+              const std::vector<core::Micros> &decided_at, std::int64_t run) const;
+  /// Remembers who is new, for when the events are gone.
+  void remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &claims_redecided,
+                const std::vector<std::uint32_t> &conversions) const;
+
+  const Binding &binding_;
+  std::string decisions_, credits_, decisions_history_, credits_history_;
+  std::string credit_columns_; ///< of the credit table, all of them
+};
+
+} // namespace attribution::engine

@@ -1,0 +1,174 @@
+#include "engine/pending.hpp"
+
+#include "engine/expression.hpp"
+#include "engine/queries.hpp"
+
+namespace attribution::engine {
+
+namespace {
+
+constexpr long kFetch = 1000;
+/// Of an id with more rows than this, its decision is looked for at all times, instead of at each of theirs.
+constexpr std::size_t kMostPlaces = 100;
+
+std::string pending_of(const Binding &binding) { return relation_name(binding.spec.storage->pending); }
+
+pg::Type time_type() { return pg::Type::of(TIMESTAMPTZOID, InvalidOid); }
+
+} // namespace
+
+void claim(const Binding &binding, core::Micros now, std::uint32_t most, Claims &claims) {
+  const pg::Plan plan("SELECT conversion_id, conversion_time, elsewhere, arrived_at FROM " + pending_of(binding) +
+                          " WHERE due <= $1 ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED",
+                      {TIMESTAMPTZOID, INT4OID});
+  const pg::Rows rows =
+      plan.execute({{TimestampTzGetDatum(now), false}, {Int32GetDatum(static_cast<std::int32_t>(most)), false}});
+  pg::Within within(claims.memory);
+  for (std::uint64_t row = 0; row < rows.count; ++row) {
+    bool null = true;
+    claims.ids.push_back(binding.id.type.copy(rows.get(row, 1, &null)));
+    claims.times.push_back(DatumGetTimestampTz(rows.get(row, 2, &null)));
+    claims.elsewhere.push_back(DatumGetBool(rows.get(row, 3, &null)));
+    const Datum arrival = rows.get(row, 4, &null);
+    claims.arrivals.push_back(null ? std::nullopt : std::optional<core::Micros>(DatumGetTimestampTz(arrival)));
+  }
+}
+
+void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Claimed &claimed) {
+  std::vector<std::uint32_t> all(claims.size());
+  for (std::uint32_t i = 0; i < claims.size(); ++i)
+    all[i] = i;
+  const pg::Plan plan(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID});
+  pg::Cursor cursor(plan, {array_of(pg::Type::of(INT4OID, InvalidOid), all,
+                                    [](std::uint32_t i) {
+                                      return pg::Param{Int32GetDatum(static_cast<std::int32_t>(i)), false};
+                                    }),
+                           array_of(binding.id.type, all,
+                                    [&](std::uint32_t i) {
+                                      return pg::Param{claims.ids[i], false};
+                                    }),
+                           text_array(binding.spec.empty)});
+  const int number_column = claimed_number_column(binding);
+  Batch &batch = claimed.batch;
+  std::size_t places_of_claim = 0;
+  claimed.done = claims.size();
+  for (pg::Rows rows = cursor.fetch(kFetch); rows.count > 0; rows = cursor.fetch(kFetch)) {
+    for (std::uint64_t row = 0; row < rows.count; ++row) {
+      pg::check_for_interrupts();
+      bool null = true;
+      const std::uint32_t number = static_cast<std::uint32_t>(DatumGetInt32(rows.get(row, number_column, &null)));
+      const core::Micros time = DatumGetTimestampTz(rows.get(row, kConversionTime, &null));
+      if (claimed.claims.empty() || claimed.claims.back() != number) {
+        if (batch.size() > 0 && batch.bytes >= bytes) {
+          claimed.done = number;
+          break;
+        }
+        batch.add(binding, rows, row);
+        claimed.claims.push_back(number);
+        places_of_claim = 0;
+      } else if (time == batch.times.back()) {
+        replace_if_less(binding, batch, rows, row);
+        continue;
+      } else if (time == claimed.places.back().time)
+        continue;
+      if (++places_of_claim <= kMostPlaces)
+        claimed.places.push_back({number, time});
+      else
+        claims.elsewhere[number] = true;
+    }
+    pg::call([&] { SPI_freetuptable(rows.table); });
+    if (claimed.done < claims.size())
+      break;
+  }
+  // The pending row's own time last, unless a row is still there.
+  std::vector<char> still(claims.size(), false);
+  for (const Claimed::Place &place : claimed.places)
+    if (place.time == claims.times[place.claim])
+      still[place.claim] = true;
+  for (std::uint32_t i = 0; i < claimed.done; ++i)
+    if (!still[i])
+      claimed.places.push_back({i, claims.times[i]});
+}
+
+void reschedule(const Binding &binding, const Claims &claims, const std::vector<Turn> &turns) {
+  if (turns.empty())
+    return;
+  std::vector<std::uint32_t> all(turns.size());
+  for (std::uint32_t i = 0; i < turns.size(); ++i)
+    all[i] = i;
+  const pg::Plan plan(
+      "UPDATE " + pending_of(binding) +
+          " AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at, due = given.due"
+          " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4))"
+          " AS given(id, at, arrived_at, due) WHERE " +
+          "pending.conversion_id = given.id" + pg::collate(id_collation(binding)),
+      {binding.id.type.array_oid(), TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID});
+  const auto times = [&](core::Micros Turn::*member) {
+    return array_of(time_type(), all, [&](std::uint32_t i) {
+      return pg::Param{TimestampTzGetDatum(turns[i].*member), false};
+    });
+  };
+  plan.execute({array_of(binding.id.type, all,
+                         [&](std::uint32_t i) {
+                           return pg::Param{claims.ids[turns[i].claim], false};
+                         }),
+                times(&Turn::time), times(&Turn::arrival), times(&Turn::due)});
+}
+
+void close(const Binding &binding, const Claims &claims, const std::vector<std::uint32_t> &which) {
+  if (which.empty())
+    return;
+  const pg::Plan plan("DELETE FROM " + pending_of(binding) +
+                          " AS pending USING pg_catalog.unnest($1) AS given(id) WHERE pending.conversion_id = given.id" +
+                          pg::collate(id_collation(binding)),
+                      {binding.id.type.array_oid()});
+  plan.execute({array_of(binding.id.type, which, [&](std::uint32_t i) {
+    return pg::Param{claims.ids[i], false};
+  })});
+}
+
+std::int64_t queue(const Binding &binding, const Sweep &sweep, core::Micros now) {
+  const std::string collation = pg::collate(id_collation(binding));
+  const std::string row = sweep.decisions ? "decision" : "conversion";
+  const std::string id = row + "." + (sweep.decisions ? "conversion_id" : binding.id.quoted) + collation;
+  const std::string at = row + "." + (sweep.decisions ? "conversion_time" : binding.time.quoted);
+  const std::string filter = binding.spec.filter.empty() ? "" : " AND " + embed(binding.spec.filter);
+
+  std::string where = at + " >= $1 AND (" + at + " < $2 OR $2 = 'infinity')";
+  if (sweep.pages)
+    where += " AND " + row + ".ctid >= '(" + std::to_string(sweep.pages->first) + ",0)' AND " + row + ".ctid < '(" +
+             std::to_string(sweep.pages->second) + ",0)'";
+  if (sweep.decisions) // what lies before the horizon is not for recomputation
+    where += " AND " + at + " >= $4";
+  else
+    where += filter + " AND $4 IS NOT NULL";
+  if (sweep.missing && sweep.decisions)
+    where += " AND NOT EXISTS (SELECT FROM (SELECT conversion." + binding.id.quoted + " AS id, conversion." +
+             binding.time.quoted + " AS at FROM " + binding.conversions.name + " AS conversion WHERE true" + filter +
+             ") AS present WHERE present.id" + collation + " = " + id + " AND present.at = " + at + ")";
+  else if (sweep.missing)
+    where += " AND NOT EXISTS (SELECT FROM " + relation_name(binding.spec.storage->decisions) +
+             " AS decision WHERE decision.conversion_id = " + id + " AND decision.conversion_time = " + at + ")";
+
+  // Those that were always there arrived when they happened; so old ones close at their first decision. What is
+  // decided anew on demand, and is closed, closes again at once. An open one keeps its ladder, and comes now.
+  const std::string arrival = sweep.missing ? "LEAST(found.at, $3)" : "'-infinity'";
+  const pg::Plan plan(
+      "INSERT INTO " + pending_of(binding) +
+          " AS pending (conversion_id, conversion_time, elsewhere, queued_at, arrived_at, due)"
+          " SELECT found.id, found.at, found.elsewhere, pg_catalog.clock_timestamp(), " +
+          arrival + ", $3 FROM (SELECT " + id + " AS id, pg_catalog.min(" + at + ") AS at, pg_catalog.min(" + at +
+          ") <> pg_catalog.max(" + at + ") AS elsewhere FROM ONLY " + relation_name(sweep.relation) + " AS " + row +
+          " WHERE " + where + " GROUP BY 1) AS found ON CONFLICT (conversion_id) DO UPDATE SET"
+          " conversion_time = LEAST(pending.conversion_time, excluded.conversion_time),"
+          " elsewhere = pending.elsewhere OR excluded.elsewhere OR pending.conversion_time <> excluded.conversion_time,"
+          " due = CASE WHEN pending.arrived_at IS NULL THEN pending.due ELSE LEAST(pending.due, excluded.due) END",
+      {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID});
+  const pg::Rows rows = plan.execute({{TimestampTzGetDatum(sweep.since), false},
+                                      {TimestampTzGetDatum(sweep.until), false},
+                                      {TimestampTzGetDatum(now), false},
+                                      {TimestampTzGetDatum(binding.spec.horizon.value_or(core::kMinusInfinity)), false}});
+  return static_cast<std::int64_t>(rows.count);
+}
+
+} // namespace attribution::engine

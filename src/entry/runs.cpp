@@ -1,0 +1,102 @@
+// The functions that attribution.run() and its kin are made of: each does one transaction's worth of work.
+#include "engine/run.hpp"
+#include "entry/bound_rule.hpp"
+#include "entry/settings.hpp"
+#include "pg/resultset.hpp"
+
+extern "C" {
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_require_own_transactions);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_run_batch);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_queue);
+}
+
+namespace {
+
+using namespace attribution;
+
+Datum no_overrides() {
+  return pg::call([] { return DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")); });
+}
+
+/// A rule that stores, for a caller who has its owner's privileges.
+class StoringRule : public entry::BoundRule {
+public:
+  explicit StoringRule(Datum rule) : BoundRule(rule, no_overrides()) {
+    const engine::RuleSpec &spec = binding().spec;
+    if (!pg::call([&] { return has_privs_of_role(reader(), spec.owner); }))
+      throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of rule \"" + spec.name + "\"");
+    if (!spec.storage)
+      throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "rule \"" + spec.name + "\" stores no decisions", {},
+                      "Its conversions are not a table, so that nothing can queue them: read them by attribute().");
+    if (XactReadOnly)
+      throw pg::Error(ERRCODE_READ_ONLY_SQL_TRANSACTION, "cannot store decisions in a read-only transaction");
+    // What sees an old snapshot would take what it can't see for absent.
+    if (IsolationUsesXactSnapshot())
+      throw pg::Error(ERRCODE_ACTIVE_SQL_TRANSACTION, "decisions are stored in READ COMMITTED transactions only", {},
+                      "SET default_transaction_isolation = 'read committed';");
+  }
+};
+
+} // namespace
+
+// _require_own_transactions(what): raises an error where a procedure could not commit, or would not see what is new.
+Datum attribution_require_own_transactions(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    const Datum name = entry::required(fcinfo, 0, "procedure");
+    const std::string what = pg::call([&] { return TextDatumGetCString(name); });
+    if (IsTransactionBlock())
+      throw pg::Error(ERRCODE_ACTIVE_SQL_TRANSACTION, what + " cannot run inside a transaction block", {},
+                      "It commits batch by batch: CALL it outside of BEGIN .. COMMIT.");
+    if (IsolationUsesXactSnapshot())
+      throw pg::Error(ERRCODE_ACTIVE_SQL_TRANSACTION, what + " needs READ COMMITTED transactions", {},
+                      "SET default_transaction_isolation = 'read committed';");
+    return Datum(0);
+  });
+}
+
+// _run_batch(rule, run, now): decides one batch of what is due.
+Datum attribution_run_batch(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    enum Column { kClaimed, kDecided, kChanged, kRestated, kWithdrawn, kKept, kClosed, kTiers, kCounts };
+    pg::ResultSet result(fcinfo, {INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, INT8ARRAYOID});
+    const StoringRule rule(entry::required(fcinfo, 0, "rule"));
+    const engine::Binding &binding = rule.binding();
+    const engine::BatchResult done =
+        engine::run_batch(binding, DatumGetInt64(entry::required(fcinfo, 1, "run")),
+                          DatumGetTimestampTz(entry::required(fcinfo, 2, "now")),
+                          {entry::batch_size(), entry::batch_bytes(), entry::work_mem()});
+    result.set(kClaimed, Int32GetDatum(static_cast<std::int32_t>(done.claimed)));
+    result.set(kDecided, Int64GetDatum(done.tally.decided));
+    result.set(kChanged, Int64GetDatum(done.tally.changed));
+    result.set(kRestated, Int64GetDatum(done.tally.restated));
+    result.set(kWithdrawn, Int64GetDatum(done.tally.withdrawn));
+    result.set(kKept, Int64GetDatum(done.tally.kept));
+    result.set(kClosed, Int64GetDatum(done.tally.closed));
+    std::vector<std::string> tiers;
+    std::vector<Datum> counts;
+    for (std::size_t i = 0; i < done.by_tier.size(); ++i) {
+      tiers.push_back(i < binding.tiers.size() ? binding.spec.tiers[i].name : "organic");
+      counts.push_back(Int64GetDatum(done.by_tier[i]));
+    }
+    result.set(kTiers, engine::text_array(tiers).value);
+    result.set(kCounts, pg::Type::of(INT8OID, InvalidOid).array(counts.data(), nullptr, counts.size()));
+    result.put();
+    return Datum(0);
+  });
+}
+
+// _queue(rule, relation, decisions, missing, from page, to page, since, until, now)
+Datum attribution_queue(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    const StoringRule rule(entry::required(fcinfo, 0, "rule"));
+    engine::Sweep sweep;
+    sweep.relation = DatumGetObjectId(entry::required(fcinfo, 1, "relation"));
+    sweep.decisions = DatumGetBool(entry::required(fcinfo, 2, "decisions"));
+    sweep.missing = DatumGetBool(entry::required(fcinfo, 3, "missing"));
+    if (!PG_ARGISNULL(4) && !PG_ARGISNULL(5))
+      sweep.pages = {PG_GETARG_INT64(4), PG_GETARG_INT64(5)};
+    sweep.since = DatumGetTimestampTz(entry::required(fcinfo, 6, "since"));
+    sweep.until = DatumGetTimestampTz(entry::required(fcinfo, 7, "until"));
+    return Int64GetDatum(engine::queue(rule.binding(), sweep, DatumGetTimestampTz(entry::required(fcinfo, 8, "now"))));
+  });
+}
