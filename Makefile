@@ -14,7 +14,8 @@ REGRESS = \
 	explain \
 	overrides \
 	security \
-	errors
+	errors \
+	decisions
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
 ISOLATION = rule_owner

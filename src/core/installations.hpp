@@ -3,8 +3,6 @@
 
 #include "core/time.hpp"
 
-#include <optional>
-
 namespace attribution::core {
 
 /// Folds the conversions of one key, given in (time, id) order. One is new if none is before it, or if it is more than
@@ -15,7 +13,8 @@ public:
 
   /// Whether the next conversion is new. `remembered`: it was found to be new when more of the past was known.
   bool is_new(Micros time, bool remembered) noexcept {
-    const bool result = remembered || !last_new_ || minus(time, *last_new_) > window_;
+    const bool result = remembered || !any_ || minus(time, last_new_) > window_;
+    any_ = true;
     if (result)
       last_new_ = time;
     return result;
@@ -23,7 +22,8 @@ public:
 
 private:
   Micros window_;
-  std::optional<Micros> last_new_;
+  bool any_ = false;    ///< whether there was one before
+  Micros last_new_ = 0; ///< if so
 };
 
 } // namespace attribution::core

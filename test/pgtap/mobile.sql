@@ -27,7 +27,7 @@ SELECT columns_are('tap_game', 'clicks', '{link_uid,event_time,store_id,network,
 SELECT columns_are('tap_game', 'impressions', '{link_uid,event_time,store_id,network,campaign_name,campaign_id,ad_name,ad_id,ifa,client_ip,user_agent,click_id,country_iso,state_iso,city_name,received_at}'::name[]);
 SELECT columns_are('tap_game', 'events', '{event_uid,event_time,store_id,event_id,ifa,oa_uid,client_ip,user_agent,click_id,referrer,install_begin_time,revenue,currency,country_iso,state_iso,city_name,received_at}'::name[]);
 SELECT results_eq($$SELECT relation::text, ahead, retention, horizon FROM attribution.partitioning
-                     WHERE relation::text LIKE 'tap_game.%' ORDER BY 1$$,
+                     WHERE relation IN ('tap_game.clicks'::regclass, 'tap_game.events'::regclass, 'tap_game.impressions'::regclass) ORDER BY 1$$,
                   $$VALUES ('tap_game.clicks', 7, NULL::interval, NULL::timestamptz), ('tap_game.events', 7, NULL, NULL),
                            ('tap_game.impressions', 7, NULL, NULL)$$, 'a week ahead, everything is kept');
 

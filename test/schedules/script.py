@@ -22,10 +22,10 @@ SET TimeZone = 'UTC';
 SET jit = off;
 -- Nobody should have to wait for another session that long; where something hangs, this ends it.
 SET statement_timeout = '60s';
-SET lock_timeout = '20s';
+SET lock_timeout = '5s';
 -- For the other sessions.
 \setenv PGDATABASE :DBNAME
-\setenv PGOPTIONS '-c client_min_messages=error -c lock_timeout=20s -c statement_timeout=60s -c timezone=UTC'
+\setenv PGOPTIONS '-c client_min_messages=error -c lock_timeout=5s -c statement_timeout=60s -c timezone=UTC'
 """
 
 
@@ -42,6 +42,7 @@ class _Script:
         self.now = 0                                      # the virtual clock: microseconds ahead of the real one
         self.prepared = []                                # (name, table -> ids it may have locked)
         self.detached = {("conversions", "p4")}
+        self.known = set()                                # rules that have seen all tables as they are
         self.parts = [PRELUDE]
 
     def add(self, *sql):
@@ -224,6 +225,8 @@ class _Script:
         """Some writes in one transaction. `ending` is how it ends; during: a run of another session comes before."""
         writes = [sql for sql in (self.write(write) for write in operation.writes) if sql]
         ending = operation.ending
+        if ending in ("prepare", "during"):
+            self.settle()
         if ending == "savepoint":
             self.add("BEGIN;", *writes[:1], "SAVEPOINT s;", *writes[1:], "ROLLBACK TO s;", *writes[2:], "COMMIT;")
         elif ending == "prepare" and self.can_prepare:
@@ -240,6 +243,12 @@ class _Script:
             self.add("COMMIT;")
         else:
             self.add("BEGIN;", *writes, "ROLLBACK;" if ending == "rollback" else "COMMIT;")
+
+    def settle(self):
+        """Rules look through tables that they don't know; what they find there may have to wait for its writer."""
+        for n in set(range(len(self.rules))) - self.known:
+            if not self.prepared:
+                self.called("run", self.rules[n])
 
     def do_resolve(self, operation):
         """The oldest prepared transaction is committed or rolled back."""
@@ -261,10 +270,12 @@ class _Script:
         if operation.later:
             self.called("run", rule)
         else:
+            self.known.add(operation.rule)
             self.add("SELECT clock_timestamp() AS as_of \\gset", f"CALL attribution.run({literal(rule.name)});")
         self.after_run(rule)
 
     def called(self, procedure, rule, *arguments):
+        self.known.add(self.rules.index(rule))
         self.add(f"SELECT {self.as_of()} AS as_of \\gset",
                  f"CALL attribution.{procedure}({', '.join([literal(rule.name), *arguments])}, as_of => :'as_of');")
 
@@ -314,8 +325,9 @@ class _Script:
         """Everything decided anew is what a batch over the data of this moment gives."""
         if self.prepared:
             return
-        self.now += operation.later
         rule = self.rules[operation.rule]
+        # What has just arrived has settled by then.
+        self.now += operation.later + interval_micros(rule.settlement)
         self.called("reattribute", rule)
         self.after_run(rule)
         self.add(checks.right(self.schedule, rule, self.check))
@@ -342,6 +354,7 @@ class _Script:
         if settings:
             self.call("alter_rule", {**name, **settings})
         self.call("activate", name)
+        self.known.clear()
         self.do_checkpoint(operation)
 
     def do_truncate(self, operation):
@@ -350,6 +363,7 @@ class _Script:
             return
         table = self.schedule.tables[operation.table]
         leaf = f"{table.name}_{operation.leaf}" if table.partitioned else table.name
+        self.known.clear()
         self.add("BEGIN;", f"TRUNCATE {self.table(leaf)};", "ROLLBACK;" if operation.ending == "rollback" else "COMMIT;")
 
     def do_partition(self, operation):
@@ -359,6 +373,7 @@ class _Script:
             return
         key = (table.name, operation.leaf)
         parent, part = self.table(table.name), self.table(f"{table.name}_{operation.leaf}")
+        self.known.clear()
         self.add("BEGIN;")
         if key in self.detached:
             since, until = bounds(self.schedule, table.days[operation.leaf])
