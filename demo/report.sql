@@ -11,28 +11,23 @@ SET client_min_messages = warning;
 \set until '''2026-01-12 00:00+00'''
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- The attribution itself: one row an install, from the tables as they are. Everything below only counts these rows.
+-- The attribution itself. The installs were queued as they came; a run decides what is queued and keeps the decisions.
 
-SELECT clock_timestamp() AS started \gset
-CREATE TEMP TABLE decision AS
-  SELECT * FROM game.installs_attribute(:since, :until);
-SELECT clock_timestamp() AS ended \gset
-SELECT trim(to_char((SELECT count(*) FROM decision), '999,999,999')) AS installs,
+CALL attribution.run('installs');
+SELECT trim(to_char(decided, '999,999,999')) AS installs,
        trim(to_char((SELECT count(*) FROM game.clicks), '999,999,999')) AS clicks,
        trim(to_char((SELECT count(*) FROM game.impressions), '999,999,999')) AS impressions,
-       trim(to_char(extract(epoch FROM :'ended'::timestamptz - :'started'::timestamptz), '990.00')) AS seconds \gset
-\echo :installs 'installs attributed against' :clicks 'clicks and' :impressions 'impressions in' :seconds 'seconds.'
+       trim(to_char(extract(epoch FROM finished_at - started_at), '990.00')) AS seconds
+  FROM attribution.run_log ORDER BY run DESC LIMIT 1 \gset
+\echo 'CALL attribution.run(''installs'');'
+\echo :installs 'installs attributed against' :clicks 'clicks and' :impressions 'impressions, and stored, in' :seconds 'seconds.'
 
--- What the winning touchpoints carry. A touchpoint's key is its id and its time.
+-- The decisions with what they keep of the winning touchpoint. Everything below only counts these rows.
 CREATE TEMP TABLE attributed AS
-  SELECT d.*, e.store_id, t.network, t.campaign_name,
-         CASE WHEN d.tier LIKE 'click%' THEN 'click' WHEN d.tier LIKE 'impression%' THEN 'impression' END AS kind
-    FROM decision d
-    JOIN game.events e ON (e.event_uid, e.event_time) = (d.conversion_id, d.conversion_time)
-    LEFT JOIN (SELECT 'click' AS kind, link_uid, event_time, network, campaign_name FROM game.clicks
-               UNION ALL
-               SELECT 'impression', link_uid, event_time, network, campaign_name FROM game.impressions) t
-      ON (t.link_uid, t.event_time) = (d.touch_id, d.touch_time) AND d.tier LIKE t.kind || '%';
+  SELECT d.*, e.store_id,
+         CASE WHEN d.tier LIKE 'click%' THEN 'click' WHEN d.tier LIKE 'impression%' THEN 'impression' END AS way
+    FROM game.installs_attribution d
+    JOIN game.events e ON (e.event_uid, e.event_time) = (d.conversion_id, d.conversion_time);
 ANALYZE attributed;
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -66,7 +61,7 @@ WITH impressions AS (
 ), clicks AS (
   SELECT network, count(*) AS n FROM game.clicks WHERE event_time >= :since AND event_time < :until GROUP BY network
 ), installs AS (
-  SELECT network, count(*) AS n, count(*) FILTER (WHERE kind = 'click') AS of_clicks
+  SELECT network, count(*) AS n, count(*) FILTER (WHERE way = 'click') AS of_clicks
     FROM attributed WHERE outcome = 'attributed' GROUP BY network
 )
 SELECT network, to_char(impressions.n, '9,999,999') AS impressions, to_char(clicks.n, '99,999') AS clicks,
@@ -82,7 +77,7 @@ SELECT network, to_char(impressions.n, '9,999,999') AS impressions, to_char(clic
 \echo
 \pset title 'Campaigns that brought most'
 SELECT network, campaign_name AS campaign, to_char(count(*), '9,999') AS installs,
-       to_char(percentile_cont(0.5) WITHIN GROUP (ORDER BY conversion_time - touch_time) FILTER (WHERE kind = 'click'),
+       to_char(percentile_cont(0.5) WITHIN GROUP (ORDER BY conversion_time - touch_time) FILTER (WHERE way = 'click'),
                'HH24:MI:SS') AS "median click to install"
   FROM attributed WHERE outcome = 'attributed'
  GROUP BY network, campaign_name
@@ -98,7 +93,7 @@ WITH bucket (n, label, upper_end) AS (
   SELECT b.n, b.label, count(a.conversion_id) AS installs
     FROM bucket b
     LEFT JOIN attributed a
-      ON a.kind = 'click' AND a.conversion_time - a.touch_time <= b.upper_end
+      ON a.way = 'click' AND a.conversion_time - a.touch_time <= b.upper_end
      AND a.conversion_time - a.touch_time > coalesce((SELECT p.upper_end FROM bucket p WHERE p.n = b.n - 1), '-1 day')
    GROUP BY b.n, b.label
 )
@@ -149,6 +144,31 @@ EXECUTE explained (:'wanted');
 EXECUTE explained (:'lonely');
 \pset title
 
+-- ---------------------------------------------------------------------------------------------------------------------
+-- A click that comes late: an organic install of a known device turns out to have one.
+
+SELECT a.conversion_id AS latecomer, e.store_id AS app, e.ifa AS device, a.conversion_time - interval '10 minutes' AS clicked,
+       clock_timestamp() AS before
+  FROM attributed a
+  JOIN game.events e ON (e.event_uid, e.event_time) = (a.conversion_id, a.conversion_time)
+ WHERE a.outcome = 'organic' AND e.ifa <> '00000000-0000-0000-0000-000000000000'
+ ORDER BY a.conversion_id LIMIT 1 \gset
+INSERT INTO game.clicks (link_uid, event_time, store_id, network, campaign_name, ifa)
+  VALUES ('1a7e1a7e-0000-4000-8000-000000000001', :'clicked', :'app', 'latenet', 'late_but_true', :'device');
+-- Open conversions are decided again after 1 s, 10 s, 1 min and so on, for 24 hours. Here that second is not waited for.
+CALL attribution.run('installs', as_of => now() + interval '1 second');
+SELECT trim(to_char(decided, '999,999')) AS decided, restated FROM attribution.run_log ORDER BY run DESC LIMIT 1 \gset
+\echo
+\echo 'A click arrives late, for an install that was organic. The next run decides' :decided 'open installs again and restates' :restated':'
+PREPARE believed (timestamptz) AS
+  SELECT left(conversion_id::text, 8) AS install, outcome, tier, left(touch_id::text, 8) AS touch, decided_at
+    FROM game.installs_decisions_as_of($1) WHERE conversion_id = :'latecomer';
+\pset title 'decisions_as_of before the click came'
+EXECUTE believed (:'before');
+\pset title 'decisions_as_of now'
+EXECUTE believed (clock_timestamp());
+\pset title
+
 \echo 'Try next:'
 \echo '  what if clicks counted for one day only?'
 \echo '    SELECT outcome, count(*) FROM game.installs_attribute(overrides => ''{"lookback": {"click by device": "1 day"}}'') GROUP BY 1;'
@@ -159,4 +179,7 @@ EXECUTE explained (:'lonely');
 \echo '  clocks that are a few seconds off, for good:'
 \echo '    SELECT attribution.alter_tier(''installs'', ''click by device'', skew => ''5 seconds''); SELECT attribution.activate(''installs'');'
 \echo '  every touchpoint of the path: SELECT * FROM game.installs_touchpoints(''2026-01-06'', ''2026-01-07'') LIMIT 20;'
+\echo '  what would move, in installs and networks, if fingerprints no longer counted?'
+\echo '    SELECT * FROM attribution.diff(''installs'', ''{"without_tiers": ["click by fingerprint", "impression by fingerprint"]}'', by => ''{network}'');'
+\echo '  what waits, and what was done: SELECT * FROM attribution.backlog; SELECT * FROM attribution.run_log;'
 \echo '  keep four weeks of impressions: UPDATE attribution.partitioning SET retention = ''28 days'' WHERE relation = ''game.impressions''::regclass;'

@@ -1,7 +1,5 @@
 """Makes random schedules: small data with many ties and edges, and everything that may happen to it."""
 
-import copy
-
 from clock import (DAY, GREATEST, HOUR, INFINITY, LEAST, MICROSECOND, MINUTE, SECOND, at, interval_micros,
                    interval_text, time_text)
 from schedule import CONVERSION_NAMES, Operation, Rule, Schedule, Table, Tier, Write
@@ -64,11 +62,12 @@ class _Maker:
         self.rules = [self.rule(n) for n in range(rng.choice([1, 1, 1, 2]))]
         before = []
         if self.mode != "days" and self.chance(0.7):
-            before = [self.insert("conversions") for _ in range(rng.choice([1, 2, 3]))]
+            before = [self.insert("conversions") for _ in range(rng.choice([1, 2, 4]))]
         if self.chance(0.7):
-            before += [self.insert(self.touch_table()) for _ in range(rng.choice([1, 2]))]
-        self.versions = [copy.deepcopy(rule) for rule in self.rules]
-        operations = [self.operation() for _ in range(rng.choice([12, 18, 24, 30]))]
+            before += [self.insert(self.touch_table()) for _ in range(rng.choice([1, 2, 3]))]
+        operations = [Operation("write", [self.insert("conversions" if self.chance(0.6) else self.touch_table())])
+                      for _ in range(rng.choice([1, 3, 6]))]
+        operations += [self.operation() for _ in range(rng.choice([12, 18, 24, 30]))]
         schema = f'schedule "{self.number}"' if self.nasty else f"schedule_{self.number}"
         return Schedule(self.number, schema, self.day, self.device_type, self.tables, self.rules, before, operations,
                         promised=self.mode != "short")
@@ -100,7 +99,7 @@ class _Maker:
         return Tier(
             name=f'{i}. "{match[0]}"\'s' if self.nasty else f"tier {i}", table=self.touch_table(), match=match,
             conflict=rng.sample(rest, min(len(rest), rng.choice([1, 1, 2]))) if self.chance(0.35) else [],
-            lookback=rng.choice(["7 days", "1 day", "1 day", "36 hours", "1 hour", "0", "1 microsecond"]),
+            lookback=rng.choices(["7 days", "1 day", "36 hours", "1 hour", "0", "1 microsecond"], [6, 6, 3, 3, 1, 1])[0],
             filter=self.filter("touch") if self.chance(0.3) else None, predicate=predicate, predicate_columns=columns,
             own_lookback=self.chance(0.25), strict=strict,
             skew="0" if strict else rng.choice(["0", "0", "0", "1 second", "1 hour"]))
@@ -135,8 +134,8 @@ class _Maker:
                                "d3000000-0000-0000-0000-000000000000", ZERO_UUID],
                       "bigint": ["1", "2", "3", "0"]}[self.device_type]
             return rng.choices(values, [6, 4, 2, 1, 1, 1][:len(values)])[0]
-        return rng.choice({"ip": ["1.1.1.1", "1.1.1.1", "2.2.2.2", ""], "agent": ["iOS", "iOS", "Droid", ""],
-                           "app": ["app1", "app1", "app2", "APP1"]}[kind])
+        return rng.choices({"ip": ["1.1.1.1", "2.2.2.2", ""], "agent": ["iOS", "Droid", ""],
+                            "app": ["app1", "app2", "APP1"]}[kind], [7, 3, 1])[0]
 
     def common(self):
         rng = self.rng
@@ -163,7 +162,7 @@ class _Maker:
     def new_conversion(self):
         rng = self.rng
         ids = self.ids["conversions"]
-        row = {"conversion_id": ids(rng.randrange(14)), "happened_at": self.time(), "device": self.key("device"),
+        row = {"conversion_id": ids(rng.randrange(25)), "happened_at": self.time(), "device": self.key("device"),
                **self.common(), "amount": rng.choice(["0", "1", "2.50", "-3", "1e3", "1.00", None]),
                "note": rng.choice(["x", "y", None])}
         if self.conversions and self.chance(0.35):
@@ -242,7 +241,7 @@ class _Maker:
         rng = self.rng
         table = "conversions" if self.chance(0.55) else self.touch_table()
         rows = self.conversions if table == "conversions" else self.touches[table]
-        what = rng.choices(["insert", "update", "delete", "one", "upsert", "refused"], [50, 26, 9, 4, 5, 2])[0]
+        what = rng.choices(["insert", "update", "delete", "one", "upsert", "refused"], [54, 26, 6, 5, 6, 2])[0]
         if what == "refused":
             return self.refused()
         if what == "insert" or not rows:
@@ -268,8 +267,8 @@ class _Maker:
     def insert(self, table):
         rng = self.rng
         row = self.conversion if table == "conversions" else lambda: self.touch(table)
-        rows = [self.texts(row()) for _ in range(rng.choice([1, 1, 2, 3]) if table == "conversions"
-                                                 else rng.choice([1, 2, 4, 6]))]
+        rows = [self.texts(row()) for _ in range(rng.choice([1, 2, 3, 5]) if table == "conversions"
+                                                 else rng.choice([1, 2, 4, 8]))]
         if self.chance(0.1):
             rows.append(dict(rng.choice(rows)))
         way = rng.choices(["parent", "leaf", "copy", "replica"], [45, 25, 22, 8])[0]
@@ -281,7 +280,7 @@ class _Maker:
     def refused(self):
         """A conversion that can't be one: without an id, or at an infinite time."""
         row = self.texts(self.new_conversion())
-        row.update(kind="install", score="5")
+        row.update(conversion_id=self.fresh_id("conversions"), kind="install", score="5")
         if self.chance(0.5):
             row["conversion_id"] = None
             return Write("refused", "conversions", [row], error="not_null_violation")
@@ -347,7 +346,7 @@ class _Maker:
         """A setting of a rule is changed, and the new version activated."""
         rng = self.rng
         n = self.some_rule()
-        rule = self.versions[n]
+        rule = self.rules[n]
         changes = [("path", rng.choice(["first_match", "all"])), ("model", rng.choice(["last_touch", "first_touch"])),
                    ("window", rng.choice(["1 day", "0", "12 hours"])),
                    ("lookback", (rng.choice(rule.tiers).name, rng.choice(["1 day", "1 hour", "7 days"])))]
