@@ -26,6 +26,28 @@ SELECT pg_catalog.pg_extension_config_dump('attribution.storage', '');
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.storage
   FOR EACH ROW EXECUTE FUNCTION attribution._guard_rule();
 
+CREATE FUNCTION attribution._kept(of_rule text) RETURNS attribution.storage
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  kept attribution.storage;
+BEGIN
+  PERFORM attribution._require_rule(of_rule);
+  SELECT * INTO kept FROM attribution.storage AS s WHERE s.rule = of_rule;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'rule "%" stores no decisions', of_rule USING ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = 'Its conversions are not a table, so that nothing can queue them: read them by attribution.attribute().';
+  END IF;
+  -- Whoever reads them must not run a view of the rule's owner instead.
+  IF EXISTS (SELECT FROM unnest(ARRAY[kept.decisions, kept.credits, kept.decisions_history, kept.credits_history, kept.pending]) AS t
+             WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = t AND c.relkind IN ('r', 'p'))) THEN
+    RAISE EXCEPTION 'a table of the decisions of rule "%" is missing', of_rule USING ERRCODE = 'undefined_table',
+      HINT = format('Drop the rule and make it again: attribution.drop_rule(%L).', of_rule);
+  END IF;
+  RETURN kept;
+END
+$$;
+COMMENT ON FUNCTION attribution._kept(text) IS 'The tables of a rule''s decisions; raises an error for a rule that has none.';
+
 CREATE FUNCTION attribution._check_storing(carry name[], installation_key text[], reattribution_window interval,
   allowed_lateness interval, settlement interval) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -104,7 +126,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   result boolean := false;
 BEGIN
-  IF EXISTS (SELECT FROM pg_class AS c WHERE c.oid = relation) THEN
+  IF EXISTS (SELECT FROM pg_class AS c WHERE c.oid = relation AND c.relkind IN ('r', 'p')) THEN
     EXECUTE format('SELECT EXISTS (SELECT FROM %s)', relation) INTO STRICT result;
   END IF;
   RETURN result;

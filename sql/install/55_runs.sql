@@ -174,13 +174,9 @@ BEGIN
   IF since > until THEN
     RAISE EXCEPTION 'since must not be after until' USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  SELECT r.active_version, s.rule AS stores, v.conversions INTO STRICT stated
-    FROM attribution.rule AS r LEFT JOIN attribution.storage AS s ON s.rule = r.rule
-    LEFT JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version WHERE r.rule = of_rule;
-  IF stated.stores IS NULL THEN
-    RAISE EXCEPTION 'rule "%" stores no decisions', of_rule USING ERRCODE = 'object_not_in_prerequisite_state',
-      HINT = 'Its conversions are not a table, so that nothing can queue them: read them by attribution.attribute().';
-  END IF;
+  PERFORM attribution._kept(of_rule);
+  SELECT r.active_version, v.conversions INTO STRICT stated
+    FROM attribution.rule AS r LEFT JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version WHERE r.rule = of_rule;
   IF stated.active_version IS NULL THEN
     RAISE EXCEPTION 'rule "%" is not in force', of_rule USING ERRCODE = 'object_not_in_prerequisite_state',
       HINT = format('SELECT attribution.activate(%L);', of_rule);
@@ -279,10 +275,18 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION attribution._fail_run(bigint, text, text) IS 'Enters the error that ended a run into the log.';
 
+CREATE FUNCTION attribution._retries_left(retries integer, code text) RETURNS integer
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE WHEN code IS NULL THEN retries
+              WHEN code IN ('40P01', '40001') AND retries > 0 THEN retries - 1 END -- it lost to others, and has written nothing
+$$;
+COMMENT ON FUNCTION attribution._retries_left(integer, text) IS 'How often a run may still repeat a step, after an error or none; null: the error ends it.';
+
 CREATE PROCEDURE attribution._work(this_run bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
   more boolean := true;
+  retries integer := 10;
   code text;
   message text;
   detail text;
@@ -295,11 +299,13 @@ BEGIN
     EXCEPTION WHEN OTHERS THEN
       GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     END;
-    IF code IS NOT NULL THEN
+    retries := attribution._retries_left(retries, code);
+    IF retries IS NULL THEN
       PERFORM attribution._fail_run(this_run, message, code);
       COMMIT;
       RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message, DETAIL = detail, HINT = hint;
     END IF;
+    code := NULL;
     COMMIT;
   END LOOP;
   PERFORM attribution._finish_run(this_run);
@@ -345,15 +351,8 @@ CREATE FUNCTION attribution.decisions_as_of(rule text, at timestamptz)
 RETURNS TABLE (conversion_id text, conversion_time timestamptz, outcome text, kind text, tier text, credit_position integer,
   touch_id text, touch_time timestamptz, credit float8, value numeric, rule_version integer, decided_at timestamptz)
 LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  kept attribution.storage;
 BEGIN
-  PERFORM attribution._require_rule(rule);
-  SELECT * INTO kept FROM attribution.storage AS s WHERE s.rule = decisions_as_of.rule;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'rule "%" stores no decisions', rule USING ERRCODE = 'object_not_in_prerequisite_state';
-  END IF;
-  RETURN QUERY EXECUTE attribution._decisions_as_of_sql(kept, '::text', '$1') USING at;
+  RETURN QUERY EXECUTE attribution._decisions_as_of_sql(attribution._kept(rule), '::text', '$1') USING at;
 END
 $$;
 COMMENT ON FUNCTION attribution.decisions_as_of(text, timestamptz) IS
@@ -372,15 +371,10 @@ RETURNS TABLE (from_tier text, from_by text[], to_tier text, to_by text[], conve
 LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD'
 SET intervalstyle = postgres SET extra_float_digits = 1 SET bytea_output = hex AS $$
 DECLARE
-  kept attribution.storage;
+  kept CONSTANT attribution.storage := attribution._kept(rule);
   stated record;
   places integer[];
 BEGIN
-  PERFORM attribution._require_rule(rule);
-  SELECT * INTO kept FROM attribution.storage AS s WHERE s.rule = diff.rule;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'rule "%" stores no decisions', rule USING ERRCODE = 'object_not_in_prerequisite_state';
-  END IF;
   overrides := jsonb_build_object('version', (SELECT max(v.version) FROM attribution.rule_version AS v WHERE v.rule = diff.rule))
                || coalesce(overrides, '{}');
   SELECT v.carry, p.horizon INTO STRICT stated
@@ -404,12 +398,13 @@ BEGIN
             WHERE d.conversion_time >= $2 AND (d.conversion_time < $3 OR $3 = 'infinity')) AS o
       FULL JOIN (SELECT * FROM attribution._outlook($1, $2, $3, $4) AS a WHERE a.credit_position = 1) AS n
         ON n.conversion_id = o.conversion_id AND n.conversion_time = o.conversion_time
-      WHERE (o.tier, o.touch_id, o.touch_time) IS DISTINCT FROM (n.tier, n.touch_id, n.touch_time)
-           OR (o.conversion_id IS NULL) <> (n.conversion_id IS NULL)
+      WHERE ((o.tier, o.touch_id, o.touch_time) IS DISTINCT FROM (n.tier, n.touch_id, n.touch_time)
+           OR (o.conversion_id IS NULL) <> (n.conversion_id IS NULL)) AND
+           (o.conversion_id IS NULL OR coalesce(NOT n.beyond_horizon, o.conversion_time >= $6, true))
     ) AS moves
     GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4$query$,
     (SELECT string_agg(format('c.%I::text', b), ', ' ORDER BY k) FROM unnest(by) WITH ORDINALITY AS u(b, k)), kept.decisions, kept.credits)
-    USING rule, since, until, overrides, places;
+    USING rule, since, until, overrides, places, stated.horizon;
 END
 $$;
 COMMENT ON FUNCTION attribution.diff(text, jsonb, timestamptz, timestamptz, name[]) IS
@@ -426,7 +421,7 @@ DECLARE
   kept record;
 BEGIN
   FOR kept IN
-    SELECT s.rule, s.pending FROM attribution.storage AS s JOIN pg_class AS c ON c.oid = s.pending JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    SELECT s.rule, s.pending FROM attribution.storage AS s JOIN pg_class AS c ON c.oid = s.pending AND c.relkind IN ('r', 'p') JOIN pg_namespace AS n ON n.oid = c.relnamespace
      WHERE has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') ORDER BY s.rule
   LOOP
     RETURN QUERY EXECUTE format(
@@ -449,7 +444,7 @@ DECLARE
   kept record;
 BEGIN
   FOR kept IN
-    SELECT s.rule, s.decisions FROM attribution.storage AS s JOIN pg_class AS c ON c.oid = s.decisions JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    SELECT s.rule, s.decisions FROM attribution.storage AS s JOIN pg_class AS c ON c.oid = s.decisions AND c.relkind IN ('r', 'p') JOIN pg_namespace AS n ON n.oid = c.relnamespace
      WHERE has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') ORDER BY s.rule
   LOOP
     RETURN QUERY EXECUTE format('SELECT $1, outcome, kind, tier, count(*), sum(value) FROM %s GROUP BY 2, 3, 4 ORDER BY 2, 3, 4', kept.decisions)

@@ -459,6 +459,7 @@ BEGIN
      GROUP BY s.pending, r.rule
   LOOP
     -- The tables may belong to different roles; who drops partitions need not be able to read every rule's queue.
+    CONTINUE WHEN NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = reader.pending AND c.relkind = 'r'); -- no view's code is run
     IF NOT has_table_privilege(reader.pending, 'SELECT') THEN
       RAISE EXCEPTION 'cannot tell which partitions of % rule "%" needs', relation, reader.rule
         USING ERRCODE = 'insufficient_privilege', HINT = format('GRANT SELECT ON %s TO %I;', reader.pending, current_user);

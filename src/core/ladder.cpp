@@ -7,8 +7,11 @@ namespace attribution::core {
 namespace {
 
 constexpr Micros kSecond = 1'000'000;
-// Most late touchpoints are seconds late: a transaction that was still open, a queue that was behind. Few are hours late.
-constexpr Micros kRungs[] = {kSecond, 10 * kSecond, 60 * kSecond, 600 * kSecond, 3600 * kSecond, 6 * 3600 * kSecond};
+constexpr Micros kMinute = 60 * kSecond;
+constexpr Micros kHour = 60 * kMinute;
+// Most late touchpoints are seconds late: a transaction that was still open, a queue that was behind. Few are hours
+// late.
+constexpr Micros kRungs[] = {kSecond, 10 * kSecond, kMinute, 10 * kMinute, kHour, 6 * kHour};
 
 } // namespace
 

@@ -243,8 +243,8 @@ void bind_carried(Binding &binding, BoundTier &tier, const RuleSpec &spec) {
     if (type && type->oid != column.type.oid)
       throw Error(ERRCODE_DATATYPE_MISMATCH,
                   "column " + in_quotes(column.name) + ", which decisions keep, has different types",
-                  "It is of type " + column.type.name() + " in relation " + tier.touchpoints.name +
-                      ", and of type " + type->name() + " in that of a tier before it.");
+                  "It is of type " + column.type.name() + " in relation " + tier.touchpoints.name + ", and of type " +
+                      type->name() + " in that of a tier before it.");
     if (!type)
       type = column.type;
     use_column(tier, column);
@@ -327,7 +327,8 @@ Binding bind(RuleSpec spec) {
   if (!spec.value_column.empty()) {
     const std::string what = "value_column of rule " + in_quotes(spec.name);
     (void)find_column(binding.conversions, spec.value_column, what);
-    binding.value = bind_expression(binding, "conversion." + pg::quoted(spec.value_column) + "::pg_catalog.numeric", what);
+    binding.value =
+        bind_expression(binding, "conversion." + pg::quoted(spec.value_column) + "::pg_catalog.numeric", what);
   }
   bind_installation_key(binding, spec);
   bind_used(binding, spec);

@@ -42,8 +42,8 @@ struct BoundTier {
   std::vector<int> carried;    ///< for each column that decisions keep, its place in a touch query; 0 if it has none
 };
 
-/// Values and booleans of a conversion query come in this order after its fixed columns: Binding::columns, the installation
-/// key; whether each of those is empty; the value.
+/// Values and booleans of a conversion query come in this order after its fixed columns: Binding::columns, the
+/// installation key; whether each of those is empty; the value.
 struct Binding {
   RuleSpec spec;
   core::Rule rule;
@@ -52,12 +52,12 @@ struct Binding {
   bool id_is_unique = false;   ///< a unique index makes looking for duplicates needless
   std::vector<Column> columns; ///< what the rule names of a conversion, but for id and time: they settle ties
   std::vector<Expression> installation_key;
-  std::optional<Expression> value;                ///< numeric
-  std::vector<std::string> filter_columns;        ///< that the rule's filter names, without saying of what
-  std::vector<std::string> used;                  ///< every column of a conversion that a decision depends on
+  std::optional<Expression> value;         ///< numeric
+  std::vector<std::string> filter_columns; ///< that the rule's filter names, without saying of what
+  std::vector<std::string> used;           ///< every column of a conversion that a decision depends on
   std::vector<BoundTier> tiers;
   std::vector<std::optional<pg::Type>> carried; ///< of the columns that decisions keep; nothing where no tier has it
-  pg::Type touch_id; ///< one for all tiers; text for a rule without tiers
+  pg::Type touch_id;                            ///< one for all tiers; text for a rule without tiers
 };
 
 /// Binds a rule; an ERROR names the relation and column at fault. Runs as the rule's owner.

@@ -19,9 +19,9 @@ bool check(const Binding &binding, Oid reader) {
     if (!spec.filter.empty())
       (void)prepare_expression(condition_on(tier.touchpoints, "touch", spec.filter), "filter" + of_tier);
     if (!spec.predicate.empty())
-      (void)prepare_expression("SELECT FROM " + tier.touchpoints.name + " AS touch CROSS JOIN " + binding.conversions.name +
-                           " AS conversion WHERE (" + spec.predicate + "\n)",
-                       "predicate" + of_tier);
+      (void)prepare_expression("SELECT FROM " + tier.touchpoints.name + " AS touch CROSS JOIN " +
+                                   binding.conversions.name + " AS conversion WHERE (" + spec.predicate + "\n)",
+                               "predicate" + of_tier);
   }
   // Reading nothing: what the owner may not read is refused here, and not on the day of the first conversion.
   class Nowhere final : public CandidateSink {

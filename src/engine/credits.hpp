@@ -6,7 +6,8 @@
 
 namespace attribution::engine {
 
-/// Calls `credit(position, touch, credit)` for every credit row, oldest first, from 1. Organic: one row, without a touch.
+/// Calls `credit(position, touch, credit)` for every credit row, oldest first, from 1. Organic: one row, without a
+/// touch.
 template <class F> void for_each_credit(core::Model model, const core::Decision &decision, F credit) {
   const std::size_t length = decision.path.size();
   int position = 0;

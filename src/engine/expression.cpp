@@ -4,6 +4,13 @@ namespace attribution::engine {
 
 std::string embed(const std::string &expression) { return "(" + expression + "\n)"; }
 
+std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string result;
+  for (const std::string_view part : parts)
+    result += part;
+  return result;
+}
+
 pg::Plan prepare_expression(const std::string &sql, const std::string &what) {
   pg::Plan plan;
   try {

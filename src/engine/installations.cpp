@@ -10,7 +10,8 @@ namespace {
 /// Walks the conversions of keys, and beside them the members of the key that they are of.
 class Walk final : public pg::RowReceiver {
 public:
-  Walk(Batch &batch, const std::vector<std::vector<std::uint32_t>> &keys, const pg::Order &id_order, core::Micros window)
+  Walk(Batch &batch, const std::vector<std::vector<std::uint32_t>> &keys, const pg::Order &id_order,
+       core::Micros window)
       : batch_(batch), keys_(keys), id_order_(id_order), window_(window), fold_(window) {}
 
   bool row(TupleTableSlot *slot) noexcept override {

@@ -1,5 +1,6 @@
 #include "engine/ledger.hpp"
 
+#include "engine/expression.hpp"
 #include "engine/horizon.hpp"
 #include "engine/queries.hpp"
 
@@ -41,9 +42,10 @@ pg::Param times_of(const std::vector<core::Micros> &times) {
 
 /// The columns of a table, quoted, with commas between them.
 std::string columns_of(Oid relation) {
-  const pg::Rows rows = pg::query("SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum)"
-                                  " FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped",
-                                  {OIDOID}, {{ObjectIdGetDatum(relation), false}});
+  const pg::Rows rows =
+      pg::query("SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum)"
+                " FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped",
+                {OIDOID}, {{ObjectIdGetDatum(relation), false}});
   bool null = true;
   const Datum list = rows.get(0, 1, &null);
   return null ? "" : pg::call([&] { return TextDatumGetCString(list); });
@@ -80,8 +82,19 @@ public:
 
 private:
   enum Column {
-    kNumber, kTime, kOutcome, kKind, kTier, kValue, kDecidedAt, // of the header
-    kPosition, kCreditTier, kTouchId, kTouchTime, kCredit, kCarried
+    kNumber,
+    kTime,
+    kOutcome,
+    kKind,
+    kTier,
+    kValue,
+    kDecidedAt, // of the header
+    kPosition,
+    kCreditTier,
+    kTouchId,
+    kTouchTime,
+    kCredit,
+    kCarried
   };
 
   void take() {
@@ -98,8 +111,7 @@ private:
         same(kOutcome, TEXTOID, wanted.attributed ? words_.attributed : words_.organic, false) &&
         same(kKind, TEXTOID, words_.kinds[static_cast<int>(kind)], kind == Kind::none) &&
         same(kTier, TEXTOID, wanted.attributed ? decided_.tier_names[wanted.tier] : Datum(0), !wanted.attributed) &&
-        (decided_.binding.value ? same(kValue, NUMERICOID, value.values[i], value.nulls[i] != 0)
-                                : nulls_[kValue] != 0);
+        (decided_.binding.value ? same(kValue, NUMERICOID, value.values[i], value.nulls[i] != 0) : nulls_[kValue] != 0);
     ++header.credits;
     const std::uint32_t position = static_cast<std::uint32_t>(DatumGetInt32(values_[kPosition]));
     if (position < 1 || position > wanted.count)
@@ -107,10 +119,11 @@ private:
     const std::uint32_t at = wanted.first + position - 1;
     const Decided::Credit &credit = decided_.credits[at];
     const pg::Type &id = decided_.binding.touch_id;
-    bool match = same(kCreditTier, TEXTOID, credit.organic ? Datum(0) : decided_.tier_names[credit.tier], credit.organic) &&
-                 same(kTouchId, id.by_value, id.length, credit.touch_id, credit.organic) &&
-                 same(kTouchTime, TIMESTAMPTZOID, TimestampTzGetDatum(credit.touch_time), credit.organic) &&
-                 same(kCredit, FLOAT8OID, Float8GetDatum(credit.credit), false);
+    bool match =
+        same(kCreditTier, TEXTOID, credit.organic ? Datum(0) : decided_.tier_names[credit.tier], credit.organic) &&
+        same(kTouchId, id.by_value, id.length, credit.touch_id, credit.organic) &&
+        same(kTouchTime, TIMESTAMPTZOID, TimestampTzGetDatum(credit.touch_time), credit.organic) &&
+        same(kCredit, FLOAT8OID, Float8GetDatum(credit.credit), false);
     for (std::size_t c = 0, column = kCarried; c < decided_.carried.size(); ++c)
       if (const std::optional<pg::Type> &type = decided_.binding.carried[c])
         match = match && same(column++, type->by_value, type->length, decided_.carried[c].values[at],
@@ -220,8 +233,9 @@ std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, con
   const auto id_of = [&](std::uint32_t i) { return pg::Param{claims.ids[i], false}; };
   const Oid ids = binding_.id.type.array_oid();
   if (!numbers.empty()) {
-    const pg::Plan plan(select + "ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
-                                 " AS given(number, id, at)" +
+    const pg::Plan plan(select +
+                            "ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
+                            " AS given(number, id, at)" +
                             join + "decision.conversion_time = given.at" + credit,
                         {INT4ARRAYOID, ids, TIMESTAMPTZARRAYOID});
     plan.run({array_of(type_of(INT4OID), numbers, number), array_of(binding_.id.type, numbers, id_of), times_of(times)},
@@ -230,10 +244,11 @@ std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, con
   const auto look_through = [&](const std::vector<std::uint32_t> &which, core::Micros since, core::Micros until) {
     if (which.empty())
       return;
-    const pg::Plan plan(select + "ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS given(number, id)" + join +
-                            "decision.conversion_time >= $3 AND decision.conversion_time < $4" + credit,
+    const pg::Plan plan(select + "ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS given(number, id)" +
+                            join + "decision.conversion_time >= $3 AND decision.conversion_time < $4" + credit,
                         {INT4ARRAYOID, ids, TIMESTAMPTZOID, TIMESTAMPTZOID});
-    plan.run({array_of(type_of(INT4OID), which, number), array_of(binding_.id.type, which, id_of),
+    plan.run({array_of(type_of(INT4OID), which, number),
+              array_of(binding_.id.type, which, id_of),
               {TimestampTzGetDatum(since), false},
               {TimestampTzGetDatum(until), false}},
              comparison);
@@ -328,19 +343,20 @@ void Ledger::supersede(const Claims &claims, const std::vector<Kept> &gone, cons
     return pg::Param{TimestampTzGetDatum(gone[i].time), false};
   });
   const std::string collation = pg::collate(id_collation(binding_));
-  const pg::Plan credits("WITH gone AS (DELETE FROM " + credits_ +
-                             " AS credit USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS given(id, at)"
-                             " WHERE credit.conversion_id = given.id" +
-                             collation +
-                             " AND credit.conversion_time = given.at RETURNING credit.*) INSERT INTO " +
-                             credits_history_ + " (" + credit_columns_ + ") SELECT " + credit_columns_ + " FROM gone",
-                         {ids, TIMESTAMPTZARRAYOID});
+  const pg::Plan credits(
+      "WITH gone AS (DELETE FROM " + credits_ +
+          " AS credit USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS given(id, at)"
+          " WHERE credit.conversion_id = given.id" +
+          collation + " AND credit.conversion_time = given.at RETURNING credit.*) INSERT INTO " + credits_history_ +
+          " (" + credit_columns_ + ") SELECT " + credit_columns_ + " FROM gone",
+      {ids, TIMESTAMPTZARRAYOID});
   credits.execute({id, time});
   const pg::Plan headers(
       "WITH gone AS (DELETE FROM " + decisions_ +
           " AS decision USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
           " AS given(id, at, superseded_at) WHERE decision.conversion_id = given.id" +
-          collation + " AND decision.conversion_time = given.at RETURNING decision.*, given.superseded_at) INSERT INTO " +
+          collation +
+          " AND decision.conversion_time = given.at RETURNING decision.*, given.superseded_at) INSERT INTO " +
           decisions_history_ + " (" + kHeaderColumns + ", superseded_at, superseded_by) SELECT " + kHeaderColumns +
           ", superseded_at, $4 FROM gone",
       {ids, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8OID});
@@ -359,7 +375,9 @@ void Ledger::insert(const Decided &decided, const std::vector<std::uint32_t> &co
   for (const core::Tier &tier : binding_.rule.tiers)
     longest = std::max(longest, tier.lookback);
   const auto header_values = [&](const pg::Type &type, auto value) { return array_of(type, conversions, value); };
-  const pg::Param ids = header_values(binding_.id.type, [&](std::uint32_t i) { return pg::Param{batch.ids[i], false}; });
+  const pg::Param ids = header_values(binding_.id.type, [&](std::uint32_t i) {
+    return pg::Param{batch.ids[i], false};
+  });
   const pg::Param times = header_values(type_of(TIMESTAMPTZOID), [&](std::uint32_t i) {
     return pg::Param{TimestampTzGetDatum(batch.times[i]), false};
   });
@@ -374,7 +392,8 @@ void Ledger::insert(const Decided &decided, const std::vector<std::uint32_t> &co
       {id_array, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, NUMERICARRAYOID,
        TIMESTAMPTZARRAYOID, INT4OID, INT8OID});
   headers.execute(
-      {ids, times,
+      {ids,
+       times,
        header_values(type_of(TEXTOID),
                      [&](std::uint32_t i) {
                        return pg::Param{decided.headers[i].attributed ? words.attributed : words.organic, false};
@@ -392,12 +411,14 @@ void Ledger::insert(const Decided &decided, const std::vector<std::uint32_t> &co
                      [&](std::uint32_t i) {
                        const Decided::Header &header = decided.headers[i];
                        return pg::Param{
-                           Int64GetDatum(header.attributed ? binding_.rule.tiers[header.tier].lookback : longest), false};
+                           Int64GetDatum(header.attributed ? binding_.rule.tiers[header.tier].lookback : longest),
+                           false};
                      }),
-       header_values(type_of(NUMERICOID),
-                     [&](std::uint32_t i) {
-                       return binding_.value ? pg::Param{batch.value.values[i], batch.value.nulls[i] != 0} : pg::Param{};
-                     }),
+       header_values(
+           type_of(NUMERICOID),
+           [&](std::uint32_t i) {
+             return binding_.value ? pg::Param{batch.value.values[i], batch.value.nulls[i] != 0} : pg::Param{};
+           }),
        times_of(decided_at),
        {Int32GetDatum(binding_.spec.version), false},
        {Int64GetDatum(run), false}});
@@ -413,21 +434,39 @@ void Ledger::insert(const Decided &decided, const std::vector<std::uint32_t> &co
     return array_of(type, credits, [&](std::uint32_t c) { return value(decided.credits[c]); });
   };
   using Credit = Decided::Credit;
-  std::vector<Oid> types = {id_array,     TIMESTAMPTZARRAYOID, INT4ARRAYOID,       TIMESTAMPTZARRAYOID,
+  std::vector<Oid> types = {id_array,     TIMESTAMPTZARRAYOID,           INT4ARRAYOID,        TIMESTAMPTZARRAYOID,
                             TEXTARRAYOID, binding_.touch_id.array_oid(), TIMESTAMPTZARRAYOID, FLOAT8ARRAYOID};
   std::vector<pg::Param> params = {
-      credit_values(binding_.id.type, [&](const Credit &c) { return pg::Param{batch.ids[c.conversion], false}; }),
+      credit_values(binding_.id.type,
+                    [&](const Credit &c) {
+                      return pg::Param{batch.ids[c.conversion], false};
+                    }),
       credit_values(type_of(TIMESTAMPTZOID),
-                    [&](const Credit &c) { return pg::Param{TimestampTzGetDatum(batch.times[c.conversion]), false}; }),
-      credit_values(type_of(INT4OID), [&](const Credit &c) { return pg::Param{Int32GetDatum(c.position), false}; }),
+                    [&](const Credit &c) {
+                      return pg::Param{TimestampTzGetDatum(batch.times[c.conversion]), false};
+                    }),
+      credit_values(type_of(INT4OID),
+                    [&](const Credit &c) {
+                      return pg::Param{Int32GetDatum(c.position), false};
+                    }),
       times_of(credits_at),
       credit_values(type_of(TEXTOID),
-                    [&](const Credit &c) { return c.organic ? pg::Param{} : pg::Param{decided.tier_names[c.tier], false}; }),
-      credit_values(binding_.touch_id, [&](const Credit &c) { return pg::Param{c.touch_id, c.organic}; }),
+                    [&](const Credit &c) {
+                      return c.organic ? pg::Param{} : pg::Param{decided.tier_names[c.tier], false};
+                    }),
+      credit_values(binding_.touch_id,
+                    [&](const Credit &c) {
+                      return pg::Param{c.touch_id, c.organic};
+                    }),
       credit_values(type_of(TIMESTAMPTZOID),
-                    [&](const Credit &c) { return pg::Param{TimestampTzGetDatum(c.touch_time), c.organic}; }),
-      credit_values(type_of(FLOAT8OID), [&](const Credit &c) { return pg::Param{Float8GetDatum(c.credit), false}; })};
-  std::string columns = "conversion_id, conversion_time, credit_position, decided_at, tier, touch_id, touch_time, credit";
+                    [&](const Credit &c) {
+                      return pg::Param{TimestampTzGetDatum(c.touch_time), c.organic};
+                    }),
+      credit_values(type_of(FLOAT8OID), [&](const Credit &c) {
+        return pg::Param{Float8GetDatum(c.credit), false};
+      })};
+  std::string columns =
+      "conversion_id, conversion_time, credit_position, decided_at, tier, touch_id, touch_time, credit";
   for (std::size_t i = 0; i < decided.carried.size(); ++i) {
     if (!binding_.carried[i])
       continue;
@@ -446,7 +485,8 @@ void Ledger::insert(const Decided &decided, const std::vector<std::uint32_t> &co
 
 void Ledger::remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &claims_redecided,
                       const std::vector<std::uint32_t> &conversions) const {
-  if (!OidIsValid(binding_.spec.storage->installations) || binding_.installation_key.empty() || claims_redecided.empty())
+  if (!OidIsValid(binding_.spec.storage->installations) || binding_.installation_key.empty() ||
+      claims_redecided.empty())
     return;
   pg::Context memory("attribution installations");
   pg::Within within(memory);
@@ -462,21 +502,26 @@ void Ledger::remember(const Claims &claims, const Batch &batch, const std::vecto
       fresh.push_back(i);
   }
   std::vector<Oid> types = {binding_.id.type.array_oid(), TIMESTAMPTZARRAYOID};
-  std::vector<pg::Param> params = {
-      array_of(binding_.id.type, fresh, [&](std::uint32_t i) { return pg::Param{batch.ids[i], false}; }),
-      array_of(type_of(TIMESTAMPTZOID), fresh, [&](std::uint32_t i) {
-        return pg::Param{TimestampTzGetDatum(batch.times[i]), false};
-      })};
+  std::vector<pg::Param> params = {array_of(binding_.id.type, fresh,
+                                            [&](std::uint32_t i) {
+                                              return pg::Param{batch.ids[i], false};
+                                            }),
+                                   array_of(type_of(TIMESTAMPTZOID), fresh, [&](std::uint32_t i) {
+                                     return pg::Param{TimestampTzGetDatum(batch.times[i]), false};
+                                   })};
   std::string arrays = "pg_catalog.unnest($1), pg_catalog.unnest($2)", names = "id, at", keys, same;
   for (std::size_t k = 0; k < binding_.installation_key.size(); ++k) {
     const pg::Type &type = binding_.installation_key[k].type;
     const std::string key = "key" + std::to_string(k + 1);
     types.push_back(type.array_oid());
-    params.push_back(array_of(type, fresh, [&](std::uint32_t i) { return pg::Param{batch.columns[first + k].values[i], false}; }));
+    params.push_back(array_of(type, fresh, [&](std::uint32_t i) {
+      return pg::Param{batch.columns[first + k].values[i], false};
+    }));
     arrays += ", pg_catalog.unnest($" + std::to_string(types.size()) + ")";
     names += ", " + key;
     keys += key + ", ";
-    same += " AND given." + key + pg::collate(type.collation) + " " + pg::equality(type.oid, type.oid) + " old." + key;
+    same +=
+        joined({" AND given.", key, pg::collate(type.collation), " ", pg::equality(type.oid, type.oid), " old.", key});
   }
   const std::string given = "ROWS FROM (" + arrays + ") AS given(" + names + ")";
   const std::size_t next = types.size();
@@ -487,8 +532,7 @@ void Ledger::remember(const Claims &claims, const Batch &batch, const std::vecto
   forget_params.push_back(array_of(binding_.id.type, claims_redecided, [&](std::uint32_t i) {
     return pg::Param{claims.ids[i], false};
   }));
-  forget_params.push_back(
-      {TimestampTzGetDatum(binding_.spec.horizon.value_or(core::kMinusInfinity)), false});
+  forget_params.push_back({TimestampTzGetDatum(binding_.spec.horizon.value_or(core::kMinusInfinity)), false});
   const pg::Plan forget("DELETE FROM " + table + " AS old USING pg_catalog.unnest($" + std::to_string(next + 1) +
                             ") AS decided(id) WHERE old.conversion_id = decided.id" + collation +
                             " AND old.conversion_time >= $" + std::to_string(next + 2) +

@@ -16,7 +16,7 @@ public:
 
   struct Header {
     bool attributed;
-    std::uint32_t tier;        ///< of the first credit; none for organic
+    std::uint32_t tier;         ///< of the first credit; none for organic
     std::uint32_t first, count; ///< its credits
   };
   struct Credit {

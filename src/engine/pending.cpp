@@ -98,7 +98,8 @@ void reschedule(const Binding &binding, const Claims &claims, const std::vector<
     all[i] = i;
   const pg::Plan plan(
       "UPDATE " + pending_of(binding) +
-          " AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at, due = given.due"
+          " AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at, due = "
+          "given.due"
           " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4))"
           " AS given(id, at, arrived_at, due) WHERE " +
           "pending.conversion_id = given.id" + pg::collate(id_collation(binding)),
@@ -118,13 +119,12 @@ void reschedule(const Binding &binding, const Claims &claims, const std::vector<
 void close(const Binding &binding, const Claims &claims, const std::vector<std::uint32_t> &which) {
   if (which.empty())
     return;
-  const pg::Plan plan("DELETE FROM " + pending_of(binding) +
-                          " AS pending USING pg_catalog.unnest($1) AS given(id) WHERE pending.conversion_id = given.id" +
-                          pg::collate(id_collation(binding)),
-                      {binding.id.type.array_oid()});
-  plan.execute({array_of(binding.id.type, which, [&](std::uint32_t i) {
-    return pg::Param{claims.ids[i], false};
-  })});
+  const pg::Plan plan(
+      "DELETE FROM " + pending_of(binding) +
+          " AS pending USING pg_catalog.unnest($1) AS given(id) WHERE pending.conversion_id = given.id" +
+          pg::collate(id_collation(binding)),
+      {binding.id.type.array_oid()});
+  plan.execute({array_of(binding.id.type, which, [&](std::uint32_t i) { return pg::Param{claims.ids[i], false}; })});
 }
 
 std::int64_t queue(const Binding &binding, const Sweep &sweep, core::Micros now) {
@@ -159,15 +159,17 @@ std::int64_t queue(const Binding &binding, const Sweep &sweep, core::Micros now)
           " SELECT found.id, found.at, found.elsewhere, pg_catalog.clock_timestamp(), " +
           arrival + ", $3 FROM (SELECT " + id + " AS id, pg_catalog.min(" + at + ") AS at, pg_catalog.min(" + at +
           ") <> pg_catalog.max(" + at + ") AS elsewhere FROM ONLY " + relation_name(sweep.relation) + " AS " + row +
-          " WHERE " + where + " GROUP BY 1) AS found ON CONFLICT (conversion_id) DO UPDATE SET"
+          " WHERE " + where +
+          " GROUP BY 1) AS found ORDER BY found.id ON CONFLICT (conversion_id) DO UPDATE SET"
           " conversion_time = LEAST(pending.conversion_time, excluded.conversion_time),"
           " elsewhere = pending.elsewhere OR excluded.elsewhere OR pending.conversion_time <> excluded.conversion_time,"
           " due = CASE WHEN pending.arrived_at IS NULL THEN pending.due ELSE LEAST(pending.due, excluded.due) END",
       {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID});
-  const pg::Rows rows = plan.execute({{TimestampTzGetDatum(sweep.since), false},
-                                      {TimestampTzGetDatum(sweep.until), false},
-                                      {TimestampTzGetDatum(now), false},
-                                      {TimestampTzGetDatum(binding.spec.horizon.value_or(core::kMinusInfinity)), false}});
+  const pg::Rows rows =
+      plan.execute({{TimestampTzGetDatum(sweep.since), false},
+                    {TimestampTzGetDatum(sweep.until), false},
+                    {TimestampTzGetDatum(now), false},
+                    {TimestampTzGetDatum(binding.spec.horizon.value_or(core::kMinusInfinity)), false}});
   return static_cast<std::int64_t>(rows.count);
 }
 

@@ -12,8 +12,8 @@ struct Claims {
 
   pg::Context memory; ///< owns the ids
   std::vector<Datum> ids;
-  std::vector<core::Micros> times;                    ///< a time at which a row or a decision of the id is, or was
-  std::vector<char> elsewhere;                        ///< its decision may be at any other time as well
+  std::vector<core::Micros> times;                   ///< a time at which a row or a decision of the id is, or was
+  std::vector<char> elsewhere;                       ///< its decision may be at any other time as well
   std::vector<std::optional<core::Micros>> arrivals; ///< nothing: not decided yet
 };
 
@@ -22,9 +22,9 @@ void claim(const Binding &binding, core::Micros now, std::uint32_t most, Claims 
 
 /// What the claimed ids stand for.
 struct Claimed {
-  Batch batch;                         ///< the conversions, at most one for each id
-  std::vector<std::uint32_t> claims;   ///< of each conversion of the batch
-  std::uint32_t done = 0;              ///< claims from here on were not read: the batch is full
+  Batch batch;                       ///< the conversions, at most one for each id
+  std::vector<std::uint32_t> claims; ///< of each conversion of the batch
+  std::uint32_t done = 0;            ///< claims from here on were not read: the batch is full
   struct Place {
     std::uint32_t claim;
     core::Micros time;
@@ -38,7 +38,7 @@ void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Cla
 /// A claimed conversion's next turn.
 struct Turn {
   std::uint32_t claim;
-  core::Micros time;    ///< of its decision
+  core::Micros time; ///< of its decision
   core::Micros arrival;
   core::Micros due;
 };
@@ -48,9 +48,9 @@ void close(const Binding &binding, const Claims &claims, const std::vector<std::
 
 /// What to queue of a relation, a chunk of its pages at a time.
 struct Sweep {
-  Oid relation = InvalidOid;     ///< a table without partitions: of the conversion table, or of the decisions
-  bool decisions = false;        ///< it is one of decisions
-  bool missing = false;          ///< only conversions without a decision; only decisions without a conversion
+  Oid relation = InvalidOid; ///< a table without partitions: of the conversion table, or of the decisions
+  bool decisions = false;    ///< it is one of decisions
+  bool missing = false;      ///< only conversions without a decision; only decisions without a conversion
   std::optional<std::pair<std::int64_t, std::int64_t>> pages; ///< from, to; nothing: all
   core::Micros since = core::kMinusInfinity, until = core::kInfinity;
 };

@@ -150,8 +150,8 @@ std::string conversions_claimed(const Binding &binding) {
 }
 
 int claimed_number_column(const Binding &binding) {
-  return kConversionColumns +
-         2 * static_cast<int>(binding.columns.size() + binding.installation_key.size()) + (binding.value ? 1 : 0);
+  return kConversionColumns + 2 * static_cast<int>(binding.columns.size() + binding.installation_key.size()) +
+         (binding.value ? 1 : 0);
 }
 
 std::string conversions_of_keys(const Binding &binding) {
@@ -159,16 +159,16 @@ std::string conversions_of_keys(const Binding &binding) {
   const std::string id = "conversion." + binding.id.quoted;
   const std::string time = "conversion." + binding.time.quoted;
   const std::string filter = and_filter(binding.spec.filter);
-  std::string arrays, names, keys, matches, remembered;
+  std::string arrays, names, matches, remembered;
   for (std::size_t i = 0; i < binding.installation_key.size(); ++i) {
     const Expression &key = binding.installation_key[i];
-    const std::string name = "\"?key" + std::to_string(i + 1) + "\"";
-    const std::string equality = " " + pg::equality(key.type.oid, key.type.oid) + " ";
-    const std::string given = "given." + name + pg::collate(key.type.collation);
-    arrays += "pg_catalog.unnest(" + param(static_cast<int>(i) + 1) + "), ";
-    names += name + ", ";
-    matches += key.sql + equality + given + " AND ";
-    remembered += "old.key" + std::to_string(i + 1) + equality + given + " AND ";
+    const std::string number = std::to_string(i + 1);
+    const std::string equality = pg::equality(key.type.oid, key.type.oid);
+    const std::string given = joined({"given.\"?key", number, "\"", pg::collate(key.type.collation)});
+    arrays += joined({"pg_catalog.unnest($", number, "), "});
+    names += joined({"\"?key", number, "\", "});
+    matches += joined({key.sql, " ", equality, " ", given, " AND "});
+    remembered += joined({"old.key", number, " ", equality, " ", given, " AND "});
   }
   const int next = static_cast<int>(binding.installation_key.size()) + 1;
   const std::string given = "ROWS FROM (" + arrays + "pg_catalog.unnest(" + param(next) + "), pg_catalog.unnest(" +
@@ -176,16 +176,18 @@ std::string conversions_of_keys(const Binding &binding) {
   std::string sql = "SELECT given.\"?number\", " + time + " AS \"?time\", " + id + " AS \"?id\", false FROM " + given +
                     " JOIN " + relation + " AS conversion ON " + matches + time +
                     " <= given.\"?until\" WHERE pg_catalog.isfinite(" + time + ") AND " + id + " IS NOT NULL" + filter;
-  if (!binding.id_is_unique) { // rule 7: of several rows of one id the earliest, then the least by text, is the conversion
+  if (!binding
+           .id_is_unique) { // rule 7: of several rows of one id the earliest, then the least by text, is the conversion
     std::string texts, earlier_texts, outputs;
     for (std::size_t i = 0; i < binding.columns.size(); ++i) {
       const std::string column = "conversion." + binding.columns[i].quoted;
-      const std::string name = "\"?text" + std::to_string(i) + "\"";
-      const char *comma = i == 0 ? "" : ", ";
-      texts += comma + column + " IS NULL, pg_catalog.concat(" + column + ") COLLATE pg_catalog.\"C\"";
-      earlier_texts += comma + ("earlier." + name + " IS NULL, pg_catalog.concat(earlier." + name) +
-                       ") COLLATE pg_catalog.\"C\"";
-      outputs += ", " + column + " AS " + name;
+      const std::string name = joined({"\"?text", std::to_string(i), "\""});
+      const auto text_of = [i](const std::string &value) {
+        return joined({i == 0 ? "" : ", ", value, " IS NULL, pg_catalog.concat(", value, ") COLLATE pg_catalog.\"C\""});
+      };
+      texts += text_of(column);
+      earlier_texts += text_of("earlier." + name);
+      outputs += joined({", ", column, " AS ", name});
     }
     sql += " AND NOT EXISTS (SELECT FROM (SELECT " + id + " AS id, " + time + " AS at" + outputs + " FROM " + relation +
            " AS conversion WHERE pg_catalog.isfinite(" + time + ")" + filter + ") AS earlier WHERE " +
@@ -195,8 +197,8 @@ std::string conversions_of_keys(const Binding &binding) {
     sql += "))";
   }
   if (binding.spec.storage && OidIsValid(binding.spec.storage->installations) && binding.spec.horizon)
-    sql += " UNION ALL SELECT given.\"?number\", old.conversion_time, old.conversion_id, true FROM " + given + " JOIN " +
-           relation_name(binding.spec.storage->installations) + " AS old ON " + remembered +
+    sql += " UNION ALL SELECT given.\"?number\", old.conversion_time, old.conversion_id, true FROM " + given +
+           " JOIN " + relation_name(binding.spec.storage->installations) + " AS old ON " + remembered +
            "old.conversion_time <= given.\"?until\" WHERE old.conversion_time < " + param(next + 2);
   return "SELECT * FROM (" + sql + ") AS found(number, at, id, remembered) ORDER BY number, at, id" +
          c_collate(binding.id) + ", remembered DESC";

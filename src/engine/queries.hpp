@@ -26,8 +26,8 @@ std::string conversions_by_id(const Binding &binding);
 std::string conversions_claimed(const Binding &binding);
 int claimed_number_column(const Binding &binding);
 
-/// All conversions of given keys, up to a time for each: (number of the key, time, id, whether it is only remembered), in
-/// that order. Remembered are the new ones that lie before the horizon. Parameters: an array for each part of the
+/// All conversions of given keys, up to a time for each: (number of the key, time, id, whether it is only remembered),
+/// in that order. Remembered are the new ones that lie before the horizon. Parameters: an array for each part of the
 /// installation key; their numbers, int4[]; the times, timestamptz[]; the horizon.
 std::string conversions_of_keys(const Binding &binding);
 

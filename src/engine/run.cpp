@@ -42,8 +42,8 @@ BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros now
   std::vector<Kept> kept;
   const Ledger ledger(binding);
   {
-    // Taken after the claim: who changed a claimed conversion before has committed, and is seen; who changes one from now
-    // on waits for the claim's end, and queues it again.
+    // Taken after the claim: who changed a claimed conversion before has committed, and is seen; who changes one from
+    // now on waits for the claim's end, and queues it again.
     const pg::FreshSnapshot snapshot;
     read_claimed(binding, claims, limits.batch_bytes, claimed);
     Installations(binding, GetUserId()).tell(claimed.batch);

@@ -17,8 +17,8 @@ struct BatchResult {
   std::vector<std::int64_t> by_tier; ///< decided, by tier; organic comes last
 };
 
-/// Decides what is due at `now`, which also counts as the arrival of what was never decided before. To be called in READ
-/// COMMITTED, as the rule's owner.
+/// Decides what is due at `now`, which also counts as the arrival of what was never decided before. To be called in
+/// READ COMMITTED, as the rule's owner.
 BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros now, const RunLimits &limits);
 
 } // namespace attribution::engine

@@ -63,7 +63,8 @@ RuleSpec load_spec(Datum rule_name, Datum overrides) {
   const pg::Rows rows = pg::query("SELECT rule, version, owner, conversions, id_column, time_column, filter, path,"
                                   " model, empty, value_column, carry, installation_key, reattribution_window,"
                                   " allowed_lateness, conversions_horizon, decisions, credits, decisions_history,"
-                                  " credits_history, pending, installations, tier, touchpoints, touch_id_column, touch_time_column, match, conversion_match,"
+                                  " credits_history, pending, installations, tier, touchpoints, touch_id_column, "
+                                  "touch_time_column, match, conversion_match,"
                                   " conflict, conversion_conflict, touch_filter, predicate, lookback_column,"
                                   " lookback, skew, strict, horizon FROM attribution._spec($1, $2)",
                                   {TEXTOID, JSONBOID}, {{rule_name, false}, {overrides, false}});

@@ -35,9 +35,10 @@ struct RuleSpec {
   Oid conversions = InvalidOid;
   std::string id_column, time_column, filter, path, model;
   std::vector<std::string> empty;
-  std::string value_column;                  ///< empty: none
-  std::vector<std::string> carry;            ///< touch columns that decisions keep
-  std::vector<std::string> installation_key; ///< expressions; empty: conversions are not told apart as new or reinstalled
+  std::string value_column;       ///< empty: none
+  std::vector<std::string> carry; ///< touch columns that decisions keep
+  std::vector<std::string>
+      installation_key; ///< expressions; empty: conversions are not told apart as new or reinstalled
   core::Micros reattribution_window = 0, allowed_lateness = 0;
   std::optional<core::Micros> horizon; ///< conversions before it are gone
   std::optional<StorageSpec> storage;

@@ -94,8 +94,9 @@ struct EmitCredits {
 struct EmitOutlook {
   static constexpr core::Keep kKeep = core::Keep::winners;
   enum Column { kId, kTime, kOutcome, kTier, kTouchId, kTouchTime, kPosition, kValue, kCarried, kBeyondHorizon };
-  static constexpr std::initializer_list<Oid> types = {InvalidOid,     TIMESTAMPTZOID, TEXTOID,    TEXTOID,      TEXTOID,
-                                                       TIMESTAMPTZOID, INT4OID,        NUMERICOID, TEXTARRAYOID, BOOLOID};
+  static constexpr std::initializer_list<Oid> types = {InvalidOid,   TIMESTAMPTZOID, TEXTOID, TEXTOID,
+                                                       TEXTOID,      TIMESTAMPTZOID, INT4OID, NUMERICOID,
+                                                       TEXTARRAYOID, BOOLOID};
 
   static void put(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i,
                   const core::Decision &decision, engine::TouchRowStore &rows, pg::ResultSet &result) {
@@ -149,7 +150,8 @@ struct EmitTouchpoints {
 
 /// A type as a column definition says it. Under a collation that takes different ids for equal, ids could not be a key.
 std::string column_type(const pg::Type &type) {
-  return type.name() + (pg::is_deterministic(type.collation) ? pg::collate(type.collation) : " COLLATE pg_catalog.\"C\"");
+  return type.name() +
+         (pg::is_deterministic(type.collation) ? pg::collate(type.collation) : " COLLATE pg_catalog.\"C\"");
 }
 
 /// An id of a conversion from an argument of any type: its own type, or its text.
@@ -217,9 +219,19 @@ Datum attribution_explain(PG_FUNCTION_ARGS) {
 // _check(rule, overrides): raises what is wrong with a version of a rule; returns what its tables and functions need.
 Datum attribution_check(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    enum Column { kConversionId, kTouchId, kConversionIdColumn, kTouchIdColumn, kCarried, kKeys, kUsed, kFilterColumns, kImmutable };
-    pg::ResultSet result(fcinfo, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-                                  TEXTARRAYOID, BOOLOID});
+    enum Column {
+      kConversionId,
+      kTouchId,
+      kConversionIdColumn,
+      kTouchIdColumn,
+      kCarried,
+      kKeys,
+      kUsed,
+      kFilterColumns,
+      kImmutable
+    };
+    pg::ResultSet result(
+        fcinfo, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID});
     const BoundRule rule(required(fcinfo, 0, "rule"), required(fcinfo, 1, "overrides"));
     const engine::Binding &binding = rule.binding();
     const bool immutable = engine::check(binding, rule.reader());

@@ -58,13 +58,13 @@ Datum attribution_require_own_transactions(PG_FUNCTION_ARGS) {
 Datum attribution_run_batch(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
     enum Column { kClaimed, kDecided, kChanged, kRestated, kWithdrawn, kKept, kClosed, kTiers, kCounts };
-    pg::ResultSet result(fcinfo, {INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, INT8ARRAYOID});
+    pg::ResultSet result(fcinfo,
+                         {INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, INT8ARRAYOID});
     const StoringRule rule(entry::required(fcinfo, 0, "rule"));
     const engine::Binding &binding = rule.binding();
-    const engine::BatchResult done =
-        engine::run_batch(binding, DatumGetInt64(entry::required(fcinfo, 1, "run")),
-                          DatumGetTimestampTz(entry::required(fcinfo, 2, "now")),
-                          {entry::batch_size(), entry::batch_bytes(), entry::work_mem()});
+    const engine::BatchResult done = engine::run_batch(binding, DatumGetInt64(entry::required(fcinfo, 1, "run")),
+                                                       DatumGetTimestampTz(entry::required(fcinfo, 2, "now")),
+                                                       {entry::batch_size(), entry::batch_bytes(), entry::work_mem()});
     result.set(kClaimed, Int32GetDatum(static_cast<std::int32_t>(done.claimed)));
     result.set(kDecided, Int64GetDatum(done.tally.decided));
     result.set(kChanged, Int64GetDatum(done.tally.changed));

@@ -67,9 +67,7 @@ void Plan::run(const std::vector<Param> &params, RowReceiver &receiver) const {
 
 Rows Plan::execute(const std::vector<Param> &params) const {
   Values values(params);
-  const int result = call([&] {
-    return SPI_execute_plan(plan_, values.values.data(), values.nulls.data(), false, 0);
-  });
+  const int result = call([&] { return SPI_execute_plan(plan_, values.values.data(), values.nulls.data(), false, 0); });
   if (result < 0)
     throw Error(ERRCODE_INTERNAL_ERROR, "could not run a query: " + std::string(SPI_result_code_string(result)));
   return {SPI_tuptable, SPI_processed};

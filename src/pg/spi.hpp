@@ -1,4 +1,5 @@
-// Plans and queries. Reads use the active snapshot: that of the statement that called the extension, or a FreshSnapshot.
+// Plans and queries. Reads use the active snapshot: that of the statement that called the extension, or a
+// FreshSnapshot.
 #pragma once
 
 #include "pg/datum.hpp"

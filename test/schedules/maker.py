@@ -271,7 +271,7 @@ class _Maker:
                                                  else rng.choice([1, 2, 4, 8]))]
         if self.chance(0.1):
             rows.append(dict(rng.choice(rows)))
-        way = rng.choices(["parent", "leaf", "copy", "replica"], [45, 25, 22, 8])[0]
+        way = rng.choices(["parent", "leaf", "copy", "copy leaf", "replica"], [42, 20, 15, 15, 8])[0]
         if table == "conversions" and self.chance(0.03):
             # Not a conversion, for want of a time.
             rows[0] = dict(rows[0], happened_at=None)
@@ -301,7 +301,8 @@ class _Maker:
     def operation(self):
         rng = self.rng
         kinds = {"write": 38, "transaction": 14, "run": 20, "resolve": 5, "together": 5, "reattribute": 3,
-                 "reconcile": 1, "checkpoint": 3, "batch_size": 4, "version": 3, "truncate": 2, "partition": 5}
+                 "reconcile": 1, "checkpoint": 3, "batch_size": 4, "version": 3, "truncate": 2, "partition": 5, "offline": 2,
+                 "rewrite": 1}
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
         return getattr(self, "make_" + kind)()
 
@@ -356,16 +357,42 @@ class _Maker:
         return Operation("version", rule=n, change=change, later=self.later())
 
     def make_truncate(self):
-        return self.ddl("truncate", self.rng.random())
+        operation = self.ddl("truncate", ["", "", "", "rollback"])
+        operation.writes = [self.write() for _ in range(self.rng.choice([0, 0, 1, 2]))]
+        return operation
+
+    def make_rewrite(self):
+        return self.ddl("rewrite", [""])
 
     def make_partition(self):
-        return self.ddl("partition", self.rng.random())
+        return self.ddl("partition", ["", "", "", "drop", "rollback"])
 
-    def ddl(self, kind, number):
+    def make_offline(self):
+        """Writes that a partition takes while it is detached."""
+        rng = self.rng
+        operation = self.ddl("offline", [""])
+        table = self.tables[operation.table]
+        rows = self.touches[table.name] if table.is_touch else self.conversions
+        since = self.day + (table.days[operation.leaf][1] - 1) * DAY
+        within = [row for row in rows if row[table.time] not in (None, INFINITY) and since <= row[table.time] < since + DAY]
+        for _ in range(rng.choice([1, 2, 3])):
+            row = self.touch(table.name) if table.is_touch else self.conversion()
+            if self.chance(0.4) or not within:
+                row[table.time] = since + rng.choice([0, HOUR, rng.randrange(DAY), DAY - 1])
+                operation.writes.append(Write("insert", table.name, [self.texts(row)], rng.choice(["leaf", "copy leaf"])))
+            elif some := rng.choice(within)[table.id]:
+                column = rng.choice([c for c in row if c not in (table.id, table.time)] + [table.id] * 2)
+                operation.writes.append(Write(rng.choice(["update", "update", "delete", "one"]), table.name, id=some,
+                                              set={column: row[column]}))
+        return operation
+
+    def ddl(self, kind, endings):
         """Of the conversion table not if what is found in it late would close at once."""
-        table = "conversions" if self.mode != "days" and number < 0.7 else self.touch_table()
-        leaf = self.rng.choice(list(self.tables[table].days) + (["default"] if kind == "truncate" else []))
-        return Operation(kind, table=table, leaf=leaf, ending=self.rng.choice(["", "", "", "rollback"]))
+        table = "conversions" if self.mode != "days" and self.chance(0.7) else self.touch_table()
+        leaves = list(self.tables[table].days)
+        if kind in ("truncate", "rewrite"):
+            leaves.append("default")
+        return Operation(kind, table=table, leaf=self.rng.choice(leaves), ending=self.rng.choice(endings))
 
     def some_rule(self):
         return self.rng.randrange(len(self.rules))

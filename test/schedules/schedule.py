@@ -92,10 +92,11 @@ class Write:
     what: str
     table: str
     rows: list = field(default_factory=list)    # of an insert: column -> text
-    way: str = "parent"                         # or leaf, copy, replica
+    way: str = "parent"                         # or leaf, copy, copy leaf, replica; of an update also one
     id: str = None                              # of an update or delete
     set: dict = field(default_factory=dict)     # of an update: column -> text
     error: str = None                           # of a refused insert: the condition's name
+    leaf: str = ""                              # of an update or delete: the partition, if not all of the table
 
     def ids(self):
         """The ids of the rows that it may lock."""

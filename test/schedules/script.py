@@ -6,6 +6,7 @@ has ended. Other sessions are psql processes that the script starts; nothing is 
 
 import copy
 import shlex
+from dataclasses import replace
 
 import checks
 from clock import DAY, HOUR, interval_micros, interval_text
@@ -171,17 +172,19 @@ class _Script:
         return sql + "\n"
 
     def write_insert(self, write, table, of_session):
-        if write.way == "copy" and not of_session and not table.unique:
-            lines = ["\t".join(r"\N" if row[c] is None else row[c].replace("\\", r"\\") for c in table.columns)
-                     for row in write.rows]
-            return (f"COPY {self.table(table.name)} ({', '.join(table.columns)}) FROM STDIN;\n"
-                    + "".join(line + "\n" for line in lines) + "\\.")
-        ending = " ON CONFLICT DO NOTHING" if table.unique else ""
         places = {}
         for row in write.rows:
-            places.setdefault(self.leaf(table, row) if write.way == "leaf" else table.name, []).append(row)
+            places.setdefault(self.leaf(table, row) if "leaf" in write.way else table.name, []).append(row)
+        if "copy" in write.way and not of_session and not table.unique:
+            return "\n".join(self.copy(place, table, rows) for place, rows in places.items())
+        ending = " ON CONFLICT DO NOTHING" if table.unique else ""
         return "\n".join(f"INSERT INTO {self.table(place)} ({', '.join(table.columns)}) VALUES "
                          f"{', '.join(self.values(table, row) for row in rows)}{ending};" for place, rows in places.items())
+
+    def copy(self, place, table, rows):
+        lines = ["\t".join(r"\N" if row[c] is None else row[c].replace("\\", r"\\") for c in table.columns) for row in rows]
+        return (f"COPY {self.table(place)} ({', '.join(table.columns)}) FROM STDIN;\n"
+                + "".join(line + "\n" for line in lines) + "\\.")
 
     def values(self, table, row):
         return f"({', '.join(literal(row[column]) for column in table.columns)})"
@@ -195,22 +198,22 @@ class _Script:
                          f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sets};" for row in write.rows)
 
     def one(self, write, table):
-        return (f"(tableoid, ctid) IN (SELECT tableoid, ctid FROM {self.table(table.name)}"
+        return (f"(tableoid, ctid) IN (SELECT tableoid, ctid FROM {self.table(write.leaf or table.name)}"
                 f" WHERE {table.id} = {literal(write.id)} ORDER BY {table.time}, tableoid, ctid LIMIT 1)")
 
     def write_update(self, write, table, of_session):
         where = self.one(write, table) if write.way == "one" else f"{table.id} = {literal(write.id)}"
         sets = ", ".join(f"{column} = {literal(value)}" for column, value in write.set.items())
-        update = f"UPDATE {self.table(table.name)} SET {sets} WHERE {where};"
+        update = f"UPDATE {self.table(write.leaf or table.name)} SET {sets} WHERE {where};"
         if table.unique and {table.id, table.time} & set(write.set):
             return f"DO $do$ BEGIN {update} EXCEPTION WHEN unique_violation THEN NULL; END $do$;"
         return update
 
     def write_delete(self, write, table, of_session):
-        return f"DELETE FROM {self.table(table.name)} WHERE {table.id} = {literal(write.id)};"
+        return f"DELETE FROM {self.table(write.leaf or table.name)} WHERE {table.id} = {literal(write.id)};"
 
     def write_one(self, write, table, of_session):
-        return f"DELETE FROM {self.table(table.name)} WHERE {self.one(write, table)};"
+        return f"DELETE FROM {self.table(write.leaf or table.name)} WHERE {self.one(write, table)};"
 
     def write_refused(self, write, table, of_session):
         insert = f"INSERT INTO {self.table(table.name)} ({', '.join(table.columns)}) VALUES {self.values(table, write.rows[0])};"
@@ -358,39 +361,69 @@ class _Script:
         self.do_checkpoint(operation)
 
     def do_truncate(self, operation):
-        """A leaf is emptied, or a whole table that has none."""
+        """A leaf is emptied, or a whole table that has none; something may come in the same transaction."""
         if self.prepared:
             return
         table = self.schedule.tables[operation.table]
         leaf = f"{table.name}_{operation.leaf}" if table.partitioned else table.name
         self.known.clear()
-        self.add("BEGIN;", f"TRUNCATE {self.table(leaf)};", "ROLLBACK;" if operation.ending == "rollback" else "COMMIT;")
+        self.add("BEGIN;", f"TRUNCATE {self.table(leaf)};", *(self.write(write) for write in operation.writes),
+                 "ROLLBACK;" if operation.ending == "rollback" else "COMMIT;")
+
+    def do_rewrite(self, operation):
+        """All the rows of a table move to another file."""
+        table = self.schedule.tables[operation.table]
+        if not self.prepared:
+            self.known.clear()
+            self.add(f"VACUUM FULL {self.table(f'{table.name}_{operation.leaf}' if table.partitioned else table.name)};")
 
     def do_partition(self, operation):
-        """A partition is detached, or one that is not attached is; the default partition gives it its rows."""
+        """A partition is detached or dropped; or one that is not attached is, with what it holds."""
         table = self.schedule.tables[operation.table]
         if self.prepared or not table.partitioned:
             return
         key = (table.name, operation.leaf)
-        parent, part = self.table(table.name), self.table(f"{table.name}_{operation.leaf}")
         self.known.clear()
         self.add("BEGIN;")
         if key in self.detached:
-            since, until = bounds(self.schedule, table.days[operation.leaf])
-            rest = self.table(f"{table.name}_default")
-            within = f"{table.time} < {until}" + ("" if since == "MINVALUE" else f" AND {table.time} >= {since}")
-            columns = ", ".join(table.columns)
-            self.add(f"INSERT INTO {part} ({columns}) SELECT {columns} FROM {rest} WHERE {within}"
-                     f"{' ON CONFLICT DO NOTHING' if table.unique else ''};",
-                     f"DELETE FROM {rest} WHERE {within};",
-                     f"ALTER TABLE {parent} ATTACH PARTITION {part} FOR VALUES FROM ({since}) TO ({until});")
+            self.attach(table, operation.leaf)
+        elif operation.ending == "drop" and operation.leaf != "p2":
+            part = self.table(f"{table.name}_{operation.leaf}")
+            self.add(f"DROP TABLE {part};", f"CREATE TABLE {part} (LIKE {self.table(table.name)} INCLUDING ALL);")
         else:
-            self.add(f"ALTER TABLE {parent} DETACH PARTITION {part};")
+            self.detach(table, operation.leaf)
         if operation.ending == "rollback":
             self.add("ROLLBACK;")
         else:
             self.detached ^= {key}
             self.add("COMMIT;")
+
+    def attach(self, table, leaf):
+        part, rest = self.table(f"{table.name}_{leaf}"), self.table(f"{table.name}_default")
+        since, until = bounds(self.schedule, table.days[leaf])
+        # The default partition has what came in the meantime.
+        within = f"{table.time} < {until}" + ("" if since == "MINVALUE" else f" AND {table.time} >= {since}")
+        columns = ", ".join(table.columns)
+        self.add(f"INSERT INTO {part} ({columns}) SELECT {columns} FROM {rest} WHERE {within}"
+                 f"{' ON CONFLICT DO NOTHING' if table.unique else ''};",
+                 f"DELETE FROM {rest} WHERE {within};",
+                 f"ALTER TABLE {self.table(table.name)} ATTACH PARTITION {part} FOR VALUES FROM ({since}) TO ({until});")
+
+    def detach(self, table, leaf):
+        self.add(f"ALTER TABLE {self.table(table.name)} DETACH PARTITION {self.table(f'{table.name}_{leaf}')};")
+
+    def do_offline(self, operation):
+        """A partition is changed while it is detached, and comes back before anybody looks."""
+        table = self.schedule.tables[operation.table]
+        if self.prepared or not table.partitioned:
+            return
+        self.known.clear()
+        if (table.name, operation.leaf) not in self.detached:
+            self.detach(table, operation.leaf)
+        self.detached.discard((table.name, operation.leaf))
+        leaf = f"{table.name}_{operation.leaf}"
+        self.add(*(self.write(replace(write, leaf=leaf)) for write in operation.writes))
+        self.attach(table, operation.leaf)
 
     # The end
 

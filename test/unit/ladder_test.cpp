@@ -21,13 +21,14 @@ std::vector<Micros> rungs(Micros lateness) {
 }
 
 TEST(Ladder, DelaysGrowUntilItCloses) {
-  EXPECT_EQ(rungs(24 * kHour), (std::vector<Micros>{kSecond, 10 * kSecond, 60 * kSecond, 600 * kSecond, kHour, 6 * kHour,
-                                                    24 * kHour}));
+  EXPECT_EQ(rungs(24 * kHour),
+            (std::vector<Micros>{kSecond, 10 * kSecond, 60 * kSecond, 600 * kSecond, kHour, 6 * kHour, 24 * kHour}));
 }
 
 TEST(Ladder, EndsWithTheLateness) {
   EXPECT_EQ(rungs(kHour), (std::vector<Micros>{kSecond, 10 * kSecond, 60 * kSecond, 600 * kSecond, kHour}));
-  EXPECT_EQ(rungs(kHour + 1), (std::vector<Micros>{kSecond, 10 * kSecond, 60 * kSecond, 600 * kSecond, kHour, kHour + 1}));
+  EXPECT_EQ(rungs(kHour + 1),
+            (std::vector<Micros>{kSecond, 10 * kSecond, 60 * kSecond, 600 * kSecond, kHour, kHour + 1}));
   EXPECT_EQ(rungs(1), (std::vector<Micros>{1}));
   EXPECT_TRUE(rungs(0).empty());
 }
