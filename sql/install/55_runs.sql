@@ -58,16 +58,20 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.run_log
   FOR EACH ROW EXECUTE FUNCTION attribution._guard_log();
 
 -- The tables (leaf partitions, or the one table) of a rule's conversions whose rows are known to be queued or decided. One
--- that is not here was attached, one whose file is another was truncated or rewritten, one that is no leaf any more was
--- detached or dropped: no trigger fires for that. Not dumped: after a restore everything is looked through once.
+-- that is not here was attached, one whose file is another was truncated or rewritten, one whose trigger is another was
+-- detached for a while, one that is no leaf any more was detached or dropped: no trigger fires for that. Not dumped: after a
+-- restore everything is looked through once.
 CREATE TABLE attribution.reconciled (
   rule text REFERENCES attribution.rule ON DELETE CASCADE,
   leaf oid,
   filenode oid,
+  queueing oid,
   span tstzrange NOT NULL,
   PRIMARY KEY (rule, leaf)
 );
 COMMENT ON TABLE attribution.reconciled IS 'Tables of conversions whose rows are all queued or decided; what comes later, the trigger queues.';
+COMMENT ON COLUMN attribution.reconciled.filenode IS 'Its file.';
+COMMENT ON COLUMN attribution.reconciled.queueing IS 'The trigger on it that queues.';
 COMMENT ON COLUMN attribution.reconciled.span IS 'The times that the table may hold.';
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.reconciled
   FOR EACH ROW EXECUTE FUNCTION attribution._guard_log();
@@ -76,21 +80,23 @@ CREATE FUNCTION attribution._require_own_transactions(procedure text) RETURNS vo
 LANGUAGE c AS 'MODULE_PATHNAME', 'attribution_require_own_transactions';
 COMMENT ON FUNCTION attribution._require_own_transactions(text) IS 'Raises an error where a procedure could not commit, or would not see what is new.';
 
-CREATE FUNCTION attribution._queue(rule text, relation regclass, decisions boolean, missing boolean, first_page bigint, past_page bigint,
+CREATE FUNCTION attribution._queue(rule text, relation regclass, decisions boolean, missing boolean, reopen boolean, first_page bigint, past_page bigint,
   since timestamptz, until timestamptz, now timestamptz) RETURNS bigint
 LANGUAGE c AS 'MODULE_PATHNAME', 'attribution_queue';
-COMMENT ON FUNCTION attribution._queue(text, regclass, boolean, boolean, bigint, bigint, timestamptz, timestamptz, timestamptz) IS
-'Queues what some pages of a table of conversions, or of decisions, hold; missing: if there is no decision, or no conversion, to it. Returns how many.';
+COMMENT ON FUNCTION attribution._queue(text, regclass, boolean, boolean, boolean, bigint, bigint, timestamptz, timestamptz, timestamptz) IS
+'Queues what some pages of a table of conversions, or of decisions, hold; missing: if there is no decision, or no conversion,
+to it; reopen: as if it had arrived at its time, or else long ago, to close at once. Returns how many.';
 
 CREATE FUNCTION attribution._run_batch(rule text, run bigint, now timestamptz, OUT claimed integer, OUT decided bigint,
   OUT changed bigint, OUT restated bigint, OUT withdrawn bigint, OUT kept bigint, OUT closed bigint, OUT tiers text[], OUT counts bigint[])
 RETURNS SETOF record LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'attribution_run_batch';
 COMMENT ON FUNCTION attribution._run_batch(text, bigint, timestamptz) IS 'Decides a batch of what is due, as the rule''s owner, and writes what changed.';
 
-CREATE FUNCTION attribution._leaves(relation regclass, time_column name)
-RETURNS TABLE (leaf regclass, filenode oid, pages bigint, span tstzrange)
+CREATE FUNCTION attribution._leaves(relation regclass, time_column name, trigger_name name)
+RETURNS TABLE (leaf regclass, filenode oid, queueing oid, pages bigint, span tstzrange)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT c.oid::regclass, pg_relation_filenode(c.oid::regclass),
+    (SELECT t.oid FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname = trigger_name),
     -- Without pages, as a foreign table or one of another access method, it is looked through at once.
     CASE WHEN c.relkind = 'r' AND a.amname = 'heap' THEN pg_relation_size(c.oid::regclass) / current_setting('block_size')::bigint END,
     coalesce(p.span, '(,)')
@@ -104,18 +110,18 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
        SELECT FROM pg_partitioned_table AS k JOIN pg_attribute AS b ON b.attrelid = k.partrelid AND b.attnum = k.partattrs[0]
         WHERE k.partrelid = relation AND k.partstrat = 'r' AND k.partnatts = 1 AND b.attname = time_column AND b.atttypid = 'timestamptz'::regtype)) AS p ON true
 $$;
-COMMENT ON FUNCTION attribution._leaves(regclass, name) IS 'The tables that hold a relation''s rows, with the times each may hold.';
+COMMENT ON FUNCTION attribution._leaves(regclass, name, name) IS 'The tables that hold a relation''s rows, with their trigger of a name and the times each may hold.';
 
 CREATE FUNCTION attribution._work_on(of_rule text, missing boolean, since timestamptz, until timestamptz) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(jsonb_agg(jsonb_build_object('relation', w.leaf::oid, 'pages', w.pages, 'decisions', w.decisions, 'missing', missing,
+  SELECT coalesce(jsonb_agg(jsonb_build_object('relation', w.leaf::oid, 'pages', w.pages, 'decisions', w.decisions, 'missing', missing, 'reopen', missing,
                                                'since', since, 'until', until) ORDER BY w.decisions, w.span, w.leaf::oid), '[]')
   FROM attribution.rule AS r
   JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
   JOIN attribution.storage AS s ON s.rule = r.rule
-  CROSS JOIN LATERAL (SELECT l.*, false AS decisions FROM attribution._leaves(v.conversions, v.time_column) AS l
+  CROSS JOIN LATERAL (SELECT l.*, false AS decisions FROM attribution._leaves(v.conversions, v.time_column, NULL) AS l
                       UNION ALL
-                      SELECT l.*, true FROM attribution._leaves(s.decisions, 'conversion_time') AS l) AS w
+                      SELECT l.*, true FROM attribution._leaves(s.decisions, 'conversion_time', NULL) AS l) AS w
   WHERE r.rule = of_rule AND w.span && tstzrange(since, until, '[]') AND (w.pages IS NULL OR w.pages > 0)
 $$;
 COMMENT ON FUNCTION attribution._work_on(text, boolean, timestamptz, timestamptz) IS 'The tables of a rule''s conversions and decisions to look through, for those of a time.';
@@ -125,33 +131,34 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   work jsonb;
   lost tstzmultirange;
+  gone oid[];
   stated record;
 BEGIN
-  SELECT v.conversions, v.time_column, p.horizon, s.decisions INTO STRICT stated
+  SELECT v.conversions, v.time_column, p.horizon, s.decisions, 'attribution_' || r.rule AS trigger_name INTO STRICT stated
     FROM attribution.rule AS r
     JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
     JOIN attribution.storage AS s ON s.rule = r.rule
     LEFT JOIN attribution.partitioning AS p ON p.relation = v.conversions
     WHERE r.rule = of_rule;
-  -- What was attached, or holds other rows than before.
-  SELECT coalesce(jsonb_agg(jsonb_build_object('relation', l.leaf::oid, 'pages', l.pages, 'decisions', false, 'missing', true,
-           'since', '-infinity', 'until', 'infinity', 'filenode', l.filenode, 'span', l.span) ORDER BY l.span, l.leaf::oid), '[]') INTO STRICT work
-    FROM attribution._leaves(stated.conversions, stated.time_column) AS l
+  -- What was attached, or holds other rows than before. Of what was away for a while, rows with a decision may have changed too.
+  SELECT coalesce(jsonb_agg(jsonb_build_object('relation', l.leaf::oid, 'pages', l.pages, 'decisions', false,
+           'missing', k.leaf IS NULL OR k.queueing = l.queueing, 'reopen', true, 'since', '-infinity', 'until', 'infinity',
+           'filenode', l.filenode, 'queueing', l.queueing, 'span', l.span) ORDER BY l.span, l.leaf::oid), '[]') INTO STRICT work
+    FROM attribution._leaves(stated.conversions, stated.time_column, stated.trigger_name) AS l
     LEFT JOIN attribution.reconciled AS k ON k.rule = of_rule AND k.leaf = l.leaf
-    WHERE k.leaf IS NULL OR k.filenode IS DISTINCT FROM l.filenode;
+    WHERE k.leaf IS NULL OR (k.filenode, k.queueing) IS DISTINCT FROM (l.filenode, l.queueing);
   -- Decisions on what was there and is not any more. Before the horizon that is as it should be.
-  SELECT range_agg(k.span * tstzrange(stated.horizon, NULL)) INTO lost
-    FROM attribution.reconciled AS k LEFT JOIN attribution._leaves(stated.conversions, stated.time_column) AS l ON l.leaf = k.leaf
-    WHERE k.rule = of_rule AND (l.leaf IS NULL OR k.filenode IS DISTINCT FROM l.filenode);
+  SELECT range_agg(k.span * tstzrange(stated.horizon, NULL)), array_agg(k.leaf) FILTER (WHERE l.leaf IS NULL) INTO lost, gone
+    FROM attribution.reconciled AS k
+    LEFT JOIN attribution._leaves(stated.conversions, stated.time_column, stated.trigger_name) AS l ON l.leaf = k.leaf
+    WHERE k.rule = of_rule AND (k.filenode, k.queueing) IS DISTINCT FROM (l.filenode, l.queueing);
   IF NOT isempty(lost) THEN
     work := work || (
-      SELECT coalesce(jsonb_agg(jsonb_build_object('relation', l.leaf::oid, 'pages', l.pages, 'decisions', true, 'missing', true,
+      SELECT coalesce(jsonb_agg(jsonb_build_object('relation', l.leaf::oid, 'pages', l.pages, 'decisions', true, 'missing', true, 'reopen', true,
                'since', coalesce(lower(lost), '-infinity'), 'until', coalesce(upper(lost), 'infinity')) ORDER BY l.span, l.leaf::oid), '[]')
-      FROM attribution._leaves(stated.decisions, 'conversion_time') AS l WHERE l.span && lost);
+      FROM attribution._leaves(stated.decisions, 'conversion_time', NULL) AS l WHERE l.span && lost);
   END IF;
-  RETURN work || (
-    SELECT coalesce(jsonb_agg(jsonb_build_object('forget', k.leaf)), '[]') FROM attribution.reconciled AS k
-     WHERE k.rule = of_rule AND k.leaf NOT IN (SELECT l.leaf FROM attribution._leaves(stated.conversions, stated.time_column) AS l));
+  RETURN work || (SELECT coalesce(jsonb_agg(jsonb_build_object('forget', g)), '[]') FROM unnest(gone) AS g);
 END
 $$;
 COMMENT ON FUNCTION attribution._reconciliation(text) IS 'The tables to look through for what no trigger has seen: existing rows, attached, detached and truncated partitions.';
@@ -233,11 +240,13 @@ BEGIN
   IF item ? 'forget' THEN
     DELETE FROM attribution.reconciled AS r WHERE r.rule = log.rule AND r.leaf = (item ->> 'forget')::oid;
   ELSIF EXISTS (SELECT FROM pg_class AS c WHERE c.oid = (item ->> 'relation')::oid) THEN
+    -- Queueing waits for transactions that have changed the same conversions: not for long, as they may wait for us, too.
+    PERFORM set_config('lock_timeout', '500ms', true);
     first := coalesce((item ->> 'first')::bigint, 0);
     pages := (item ->> 'pages')::bigint;
     past := first + most_pages;
     found_queued := attribution._queue(log.rule, (item ->> 'relation')::oid::regclass, (item ->> 'decisions')::boolean, (item ->> 'missing')::boolean,
-      CASE WHEN pages IS NOT NULL THEN first END, CASE WHEN pages IS NOT NULL THEN past END,
+      (item ->> 'reopen')::boolean, CASE WHEN pages IS NOT NULL THEN first END, CASE WHEN pages IS NOT NULL THEN past END,
       (item ->> 'since')::timestamptz, (item ->> 'until')::timestamptz, log.as_of);
     IF past < pages THEN
       RAISE NOTICE 'rule "%": looked through % of % pages of %', log.rule, past, pages, (item ->> 'relation')::oid::regclass;
@@ -245,8 +254,9 @@ BEGIN
       RETURN true;
     END IF;
     IF item ? 'span' THEN
-      INSERT INTO attribution.reconciled AS r VALUES (log.rule, (item ->> 'relation')::oid, (item ->> 'filenode')::oid, (item ->> 'span')::tstzrange)
-        ON CONFLICT (rule, leaf) DO UPDATE SET filenode = excluded.filenode, span = excluded.span;
+      INSERT INTO attribution.reconciled AS r
+        VALUES (log.rule, (item ->> 'relation')::oid, (item ->> 'filenode')::oid, (item ->> 'queueing')::oid, (item ->> 'span')::tstzrange)
+        ON CONFLICT (rule, leaf) DO UPDATE SET filenode = excluded.filenode, queueing = excluded.queueing, span = excluded.span;
     END IF;
   END IF;
   UPDATE attribution.run_log AS l SET queued = l.queued + found_queued, work = l.work - 0 WHERE l.run = this_run;
@@ -275,12 +285,38 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION attribution._fail_run(bigint, text, text) IS 'Enters the error that ended a run into the log.';
 
-CREATE FUNCTION attribution._retries_left(retries integer, code text) RETURNS integer
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT CASE WHEN code IS NULL THEN retries
-              WHEN code IN ('40P01', '40001') AND retries > 0 THEN retries - 1 END -- it lost to others, and has written nothing
+CREATE FUNCTION attribution._recover(this_run bigint, retries integer, code text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  log attribution.run_log;
+  item jsonb;
+BEGIN
+  IF code IN ('40P01', '40001') AND retries > 0 THEN
+    RETURN retries - 1; -- it lost to others, and has written nothing
+  END IF;
+  SELECT * INTO STRICT log FROM attribution.run_log AS l WHERE l.run = this_run;
+  IF code <> '55P03' OR jsonb_array_length(log.work) = 0 THEN
+    RETURN NULL;
+  END IF;
+  -- Somebody holds conversions of a table that is looked through. It comes again after the others, a few times.
+  item := log.work -> 0;
+  IF coalesce((item ->> 'tries')::integer, 0) < 3 THEN
+    UPDATE attribution.run_log AS l SET work = l.work - 0 || jsonb_set(item, '{tries}', to_jsonb(coalesce((item ->> 'tries')::integer, 0) + 1))
+      WHERE l.run = this_run;
+  ELSE
+    RAISE WARNING 'rule "%": % is not looked through to its end: other transactions have changed conversions in it, and are open',
+        log.rule, (item ->> 'relation')::oid::regclass
+      USING HINT = CASE WHEN item ? 'span' THEN 'The next run will try again.' ELSE 'Try again when they have ended.' END;
+    UPDATE attribution.run_log AS l SET work = l.work - 0 WHERE l.run = this_run;
+  END IF;
+  RETURN retries;
+END
 $$;
-COMMENT ON FUNCTION attribution._retries_left(integer, text) IS 'How often a run may still repeat a step, after an error or none; null: the error ends it.';
+COMMENT ON FUNCTION attribution._recover(bigint, integer, text) IS 'After an error: how often a run may still repeat a step; null: the error ends the run.';
+
+CREATE FUNCTION attribution._raise(code text, message text, detail text, hint text) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'attribution_raise';
+COMMENT ON FUNCTION attribution._raise(text, text, text, text) IS 'Raises an error again.';
 
 CREATE PROCEDURE attribution._work(this_run bigint)
 LANGUAGE plpgsql AS $$
@@ -295,17 +331,19 @@ BEGIN
   COMMIT;
   WHILE more LOOP
     BEGIN
+      code := NULL;
       more := attribution._step(this_run);
     EXCEPTION WHEN OTHERS THEN
       GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     END;
-    retries := attribution._retries_left(retries, code);
-    IF retries IS NULL THEN
-      PERFORM attribution._fail_run(this_run, message, code);
-      COMMIT;
-      RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message, DETAIL = detail, HINT = hint;
+    IF code IS NOT NULL THEN
+      retries := attribution._recover(this_run, retries, code);
+      IF retries IS NULL THEN
+        PERFORM attribution._fail_run(this_run, message, code);
+        COMMIT;
+        PERFORM attribution._raise(code, message, detail, hint);
+      END IF;
     END IF;
-    code := NULL;
     COMMIT;
   END LOOP;
   PERFORM attribution._finish_run(this_run);

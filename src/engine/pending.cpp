@@ -150,9 +150,8 @@ std::int64_t queue(const Binding &binding, const Sweep &sweep, core::Micros now)
     where += " AND NOT EXISTS (SELECT FROM " + relation_name(binding.spec.storage->decisions) +
              " AS decision WHERE decision.conversion_id = " + id + " AND decision.conversion_time = " + at + ")";
 
-  // Those that were always there arrived when they happened; so old ones close at their first decision. What is
-  // decided anew on demand, and is closed, closes again at once. An open one keeps its ladder, and comes now.
-  const std::string arrival = sweep.missing ? "LEAST(found.at, $3)" : "'-infinity'";
+  // An open conversion keeps its ladder, and comes now.
+  const std::string arrival = sweep.reopen ? "LEAST(found.at, $3)" : "'-infinity'";
   const pg::Plan plan(
       "INSERT INTO " + pending_of(binding) +
           " AS pending (conversion_id, conversion_time, elsewhere, queued_at, arrived_at, due)"

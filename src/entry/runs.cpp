@@ -8,6 +8,7 @@ extern "C" {
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_require_own_transactions);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_run_batch);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_queue);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_raise);
 }
 
 namespace {
@@ -85,7 +86,7 @@ Datum attribution_run_batch(PG_FUNCTION_ARGS) {
   });
 }
 
-// _queue(rule, relation, decisions, missing, from page, to page, since, until, now)
+// _queue(rule, relation, decisions, missing, reopen, from page, to page, since, until, now)
 Datum attribution_queue(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
     const StoringRule rule(entry::required(fcinfo, 0, "rule"));
@@ -93,10 +94,24 @@ Datum attribution_queue(PG_FUNCTION_ARGS) {
     sweep.relation = DatumGetObjectId(entry::required(fcinfo, 1, "relation"));
     sweep.decisions = DatumGetBool(entry::required(fcinfo, 2, "decisions"));
     sweep.missing = DatumGetBool(entry::required(fcinfo, 3, "missing"));
-    if (!PG_ARGISNULL(4) && !PG_ARGISNULL(5))
-      sweep.pages = {PG_GETARG_INT64(4), PG_GETARG_INT64(5)};
-    sweep.since = DatumGetTimestampTz(entry::required(fcinfo, 6, "since"));
-    sweep.until = DatumGetTimestampTz(entry::required(fcinfo, 7, "until"));
-    return Int64GetDatum(engine::queue(rule.binding(), sweep, DatumGetTimestampTz(entry::required(fcinfo, 8, "now"))));
+    sweep.reopen = DatumGetBool(entry::required(fcinfo, 4, "reopen"));
+    if (!PG_ARGISNULL(5) && !PG_ARGISNULL(6))
+      sweep.pages = {PG_GETARG_INT64(5), PG_GETARG_INT64(6)};
+    sweep.since = DatumGetTimestampTz(entry::required(fcinfo, 7, "since"));
+    sweep.until = DatumGetTimestampTz(entry::required(fcinfo, 8, "until"));
+    return Int64GetDatum(engine::queue(rule.binding(), sweep, DatumGetTimestampTz(entry::required(fcinfo, 9, "now"))));
+  });
+}
+
+// _raise(code, message, detail, hint): an error that was caught, raised again.
+Datum attribution_raise(PG_FUNCTION_ARGS) {
+  return pg::boundary([&]() -> Datum {
+    const auto given = [&](int argument) -> std::string {
+      return PG_ARGISNULL(argument) ? "" : pg::call([&] { return TextDatumGetCString(PG_GETARG_DATUM(argument)); });
+    };
+    const std::string code = given(0);
+    const bool valid = code.size() == 5;
+    throw pg::Error(valid ? MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]) : ERRCODE_INTERNAL_ERROR,
+                    given(1), given(2), given(3));
   });
 }
