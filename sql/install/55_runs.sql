@@ -27,6 +27,7 @@ CREATE TABLE attribution.run_log (
   pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
   as_of timestamptz NOT NULL,
   work jsonb NOT NULL,
+  passed_over oid[] NOT NULL DEFAULT '{}',
   queued bigint NOT NULL DEFAULT 0,
   batches integer NOT NULL DEFAULT 0,
   decided bigint NOT NULL DEFAULT 0,
@@ -42,6 +43,7 @@ CREATE TABLE attribution.run_log (
 COMMENT ON TABLE attribution.run_log IS 'Every run of every rule. It has ended if finished_at is set; if not, it is still at it, or it was killed.';
 COMMENT ON COLUMN attribution.run_log.as_of IS 'The time that counted as now: what was due by then was decided.';
 COMMENT ON COLUMN attribution.run_log.work IS 'Tables, or rests of them, that are yet to be looked through for conversions to queue.';
+COMMENT ON COLUMN attribution.run_log.passed_over IS 'Tables of which some pages were not looked through, because open transactions had changed conversions in them.';
 COMMENT ON COLUMN attribution.run_log.queued IS 'Conversions queued because they, or their decisions, had not been seen before, or for reattribute().';
 COMMENT ON COLUMN attribution.run_log.decided IS 'Conversions decided, again or for the first time.';
 COMMENT ON COLUMN attribution.run_log.changed IS 'Decisions written: new ones, and those that differ from an earlier one.';
@@ -130,6 +132,7 @@ CREATE FUNCTION attribution._reconciliation(of_rule text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   work jsonb;
+  known jsonb;
   lost tstzmultirange;
   gone oid[];
   stated record;
@@ -140,10 +143,13 @@ BEGIN
     JOIN attribution.storage AS s ON s.rule = r.rule
     LEFT JOIN attribution.partitioning AS p ON p.relation = v.conversions
     WHERE r.rule = of_rule;
-  -- What was attached, or holds other rows than before. Of what was away for a while, rows with a decision may have changed too.
+  -- What was attached, or holds other rows than before. Where the rule knows the table, or others of it, rows with a decision
+  -- may differ from what was decided; in another file under the same trigger they can't.
   SELECT coalesce(jsonb_agg(jsonb_build_object('relation', l.leaf::oid, 'pages', l.pages, 'decisions', false,
-           'missing', k.leaf IS NULL OR k.queueing = l.queueing, 'reopen', true, 'since', '-infinity', 'until', 'infinity',
-           'filenode', l.filenode, 'queueing', l.queueing, 'span', l.span) ORDER BY l.span, l.leaf::oid), '[]') INTO STRICT work
+           'missing', k.queueing IS NOT DISTINCT FROM l.queueing OR NOT EXISTS (SELECT FROM attribution.reconciled AS r WHERE r.rule = of_rule),
+           'reopen', true, 'since', '-infinity', 'until', 'infinity') ORDER BY l.span, l.leaf::oid), '[]'),
+      coalesce(jsonb_agg(jsonb_build_object('known', l.leaf::oid, 'filenode', l.filenode, 'queueing', l.queueing, 'span', l.span)), '[]')
+    INTO STRICT work, known
     FROM attribution._leaves(stated.conversions, stated.time_column, stated.trigger_name) AS l
     LEFT JOIN attribution.reconciled AS k ON k.rule = of_rule AND k.leaf = l.leaf
     WHERE k.leaf IS NULL OR (k.filenode, k.queueing) IS DISTINCT FROM (l.filenode, l.queueing);
@@ -158,10 +164,27 @@ BEGIN
                'since', coalesce(lower(lost), '-infinity'), 'until', coalesce(upper(lost), 'infinity')) ORDER BY l.span, l.leaf::oid), '[]')
       FROM attribution._leaves(stated.decisions, 'conversion_time', NULL) AS l WHERE l.span && lost);
   END IF;
-  RETURN work || (SELECT coalesce(jsonb_agg(jsonb_build_object('forget', g)), '[]') FROM unnest(gone) AS g);
+  RETURN work || known || (SELECT coalesce(jsonb_agg(jsonb_build_object('forget', g)), '[]') FROM unnest(gone) AS g);
 END
 $$;
 COMMENT ON FUNCTION attribution._reconciliation(text) IS 'The tables to look through for what no trigger has seen: existing rows, attached, detached and truncated partitions.';
+
+CREATE FUNCTION attribution._is_reconciled(of_rule text, passed_over oid[]) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT NOT EXISTS (
+    SELECT
+    FROM (SELECT p.relid::oid AS leaf FROM attribution.rule AS r
+            JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
+           CROSS JOIN LATERAL (SELECT t.relid FROM pg_partition_tree(v.conversions) AS t WHERE t.isleaf
+                               UNION SELECT v.conversions WHERE NOT EXISTS (SELECT FROM pg_partition_tree(v.conversions))) AS p
+           WHERE r.rule = of_rule) AS l
+    JOIN pg_class AS c ON c.oid = l.leaf AND c.relkind <> 'p'
+    FULL JOIN (SELECT * FROM attribution.reconciled AS r WHERE r.rule = of_rule) AS k ON k.leaf = l.leaf
+    WHERE (k.filenode, k.queueing) IS DISTINCT FROM (pg_relation_filenode(l.leaf),
+            (SELECT t.oid FROM pg_trigger AS t WHERE t.tgrelid = l.leaf AND t.tgname = 'attribution_' || of_rule))
+      AND coalesce(l.leaf, k.leaf) <> ALL (passed_over))
+$$;
+COMMENT ON FUNCTION attribution._is_reconciled(text, oid[]) IS 'Whether the tables of a rule''s conversions are those that were looked through.';
 
 CREATE FUNCTION attribution._start_run(procedure text, of_rule text, as_of timestamptz, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL)
 RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -210,21 +233,60 @@ END
 $$;
 COMMENT ON FUNCTION attribution._start_run(text, text, timestamptz, timestamptz, timestamptz) IS 'Checks that a rule can run, and enters a run into the log. Returns its number.';
 
+CREATE FUNCTION attribution._chunk(item jsonb, OUT first bigint, OUT past bigint) RETURNS record
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE WHEN pages IS NOT NULL THEN since END, least(since + 1000, pages)
+  FROM (SELECT coalesce((item ->> 'first')::bigint, 0) AS since, (item ->> 'pages')::bigint AS pages) AS i
+$$;
+COMMENT ON FUNCTION attribution._chunk(jsonb) IS 'The pages of a table to look through next, past excluded; nulls: all of it at once.';
+
+CREATE FUNCTION attribution._look_through(this_run bigint, item jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  log attribution.run_log;
+  chunk record;
+  found_queued bigint;
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = (item ->> 'relation')::oid) THEN
+    RETURN '[]'; -- dropped meanwhile
+  END IF;
+  SELECT * INTO STRICT log FROM attribution.run_log AS l WHERE l.run = this_run;
+  chunk := attribution._chunk(item);
+  -- Queueing waits for transactions that have changed the same conversions; not for long, as they may come to wait for us.
+  PERFORM set_config('lock_timeout', '500ms', true);
+  found_queued := attribution._queue(log.rule, (item ->> 'relation')::oid::regclass, (item ->> 'decisions')::boolean, (item ->> 'missing')::boolean,
+    (item ->> 'reopen')::boolean, chunk.first, chunk.past, (item ->> 'since')::timestamptz, (item ->> 'until')::timestamptz, log.as_of);
+  UPDATE attribution.run_log AS l SET queued = l.queued + found_queued WHERE l.run = this_run;
+  IF chunk.past IS NULL OR chunk.past >= (item ->> 'pages')::bigint THEN
+    RETURN '[]';
+  END IF;
+  RAISE NOTICE 'rule "%": looked through % of % pages of %', log.rule, chunk.past, item ->> 'pages', (item ->> 'relation')::oid::regclass;
+  RETURN jsonb_build_array(item || jsonb_build_object('first', chunk.past));
+END
+$$;
+COMMENT ON FUNCTION attribution._look_through(bigint, jsonb) IS 'Queues what the next pages of a table hold. Returns what is left to do of it.';
+
 CREATE FUNCTION attribution._step(this_run bigint) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  most_pages CONSTANT bigint := 1000;
   log attribution.run_log;
   item jsonb;
-  pages bigint;
-  first bigint;
-  past bigint;
-  found_queued bigint := 0;
+  rest jsonb;
   batch record;
 BEGIN
   SELECT * INTO STRICT log FROM attribution.run_log AS l WHERE l.run = this_run;
   IF jsonb_array_length(log.work) = 0 THEN
-    SELECT * INTO STRICT batch FROM attribution._run_batch(log.rule, this_run, log.as_of);
+    BEGIN
+      SELECT * INTO STRICT batch FROM attribution._run_batch(log.rule, this_run, log.as_of);
+      -- The batch has locked all tables of the conversions. If others came or went since the run began, decisions may stand
+      -- that nothing points to: it is undone, and those tables come first.
+      IF NOT attribution._is_reconciled(log.rule, log.passed_over) THEN
+        RAISE EXCEPTION 'stale' USING ERRCODE = 'AT001';
+      END IF;
+    EXCEPTION WHEN SQLSTATE 'AT001' THEN
+      UPDATE attribution.run_log AS l SET work = attribution._reconciliation(l.rule) WHERE l.run = this_run;
+      RETURN true;
+    END;
     UPDATE attribution.run_log AS l SET batches = l.batches + (batch.claimed > 0)::integer, decided = l.decided + batch.decided,
         changed = l.changed + batch.changed, restated = l.restated + batch.restated, withdrawn = l.withdrawn + batch.withdrawn,
         kept = l.kept + batch.kept, closed = l.closed + batch.closed,
@@ -237,29 +299,21 @@ BEGIN
   END IF;
 
   item := log.work -> 0;
+  rest := log.work - 0;
   IF item ? 'forget' THEN
     DELETE FROM attribution.reconciled AS r WHERE r.rule = log.rule AND r.leaf = (item ->> 'forget')::oid;
-  ELSIF EXISTS (SELECT FROM pg_class AS c WHERE c.oid = (item ->> 'relation')::oid) THEN
-    -- Queueing waits for transactions that have changed the same conversions: not for long, as they may wait for us, too.
-    PERFORM set_config('lock_timeout', '500ms', true);
-    first := coalesce((item ->> 'first')::bigint, 0);
-    pages := (item ->> 'pages')::bigint;
-    past := first + most_pages;
-    found_queued := attribution._queue(log.rule, (item ->> 'relation')::oid::regclass, (item ->> 'decisions')::boolean, (item ->> 'missing')::boolean,
-      (item ->> 'reopen')::boolean, CASE WHEN pages IS NOT NULL THEN first END, CASE WHEN pages IS NOT NULL THEN past END,
-      (item ->> 'since')::timestamptz, (item ->> 'until')::timestamptz, log.as_of);
-    IF past < pages THEN
-      RAISE NOTICE 'rule "%": looked through % of % pages of %', log.rule, past, pages, (item ->> 'relation')::oid::regclass;
-      UPDATE attribution.run_log AS l SET queued = l.queued + found_queued, work = jsonb_set(l.work, '{0,first}', to_jsonb(past)) WHERE l.run = this_run;
-      RETURN true;
-    END IF;
-    IF item ? 'span' THEN
+  ELSIF item ? 'known' THEN
+    IF EXISTS (SELECT FROM jsonb_array_elements(rest) AS w WHERE w -> 'relation' = item -> 'known') THEN
+      rest := rest || item; -- not yet: some of it was put off
+    ELSIF (item ->> 'known')::oid <> ALL (log.passed_over) THEN
       INSERT INTO attribution.reconciled AS r
-        VALUES (log.rule, (item ->> 'relation')::oid, (item ->> 'filenode')::oid, (item ->> 'queueing')::oid, (item ->> 'span')::tstzrange)
+        VALUES (log.rule, (item ->> 'known')::oid, (item ->> 'filenode')::oid, (item ->> 'queueing')::oid, (item ->> 'span')::tstzrange)
         ON CONFLICT (rule, leaf) DO UPDATE SET filenode = excluded.filenode, queueing = excluded.queueing, span = excluded.span;
     END IF;
+  ELSE
+    rest := attribution._look_through(this_run, item) || rest;
   END IF;
-  UPDATE attribution.run_log AS l SET queued = l.queued + found_queued, work = l.work - 0 WHERE l.run = this_run;
+  UPDATE attribution.run_log AS l SET work = rest WHERE l.run = this_run;
   RETURN true;
 END
 $$;
@@ -290,25 +344,36 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   log attribution.run_log;
   item jsonb;
+  chunk record;
+  rest jsonb := '[]';
 BEGIN
   IF code IN ('40P01', '40001') AND retries > 0 THEN
     RETURN retries - 1; -- it lost to others, and has written nothing
   END IF;
   SELECT * INTO STRICT log FROM attribution.run_log AS l WHERE l.run = this_run;
-  IF code <> '55P03' OR jsonb_array_length(log.work) = 0 THEN
+  IF code <> '55P03' OR NOT coalesce(log.work -> 0 ? 'relation', false) THEN
     RETURN NULL;
   END IF;
-  -- Somebody holds conversions of a table that is looked through. It comes again after the others, a few times.
+  -- An open transaction holds conversions of the chunk: the rest first, then the chunk in halves, down to a page.
   item := log.work -> 0;
-  IF coalesce((item ->> 'tries')::integer, 0) < 3 THEN
-    UPDATE attribution.run_log AS l SET work = l.work - 0 || jsonb_set(item, '{tries}', to_jsonb(coalesce((item ->> 'tries')::integer, 0) + 1))
-      WHERE l.run = this_run;
-  ELSE
-    RAISE WARNING 'rule "%": % is not looked through to its end: other transactions have changed conversions in it, and are open',
-        log.rule, (item ->> 'relation')::oid::regclass
-      USING HINT = CASE WHEN item ? 'span' THEN 'The next run will try again.' ELSE 'Try again when they have ended.' END;
-    UPDATE attribution.run_log AS l SET work = l.work - 0 WHERE l.run = this_run;
+  chunk := attribution._chunk(item);
+  IF chunk.past < (item ->> 'pages')::bigint THEN
+    rest := jsonb_build_array(item || jsonb_build_object('first', chunk.past));
   END IF;
+  rest := rest || (log.work - 0);
+  IF chunk.past - chunk.first > 1 THEN
+    rest := rest || jsonb_build_array(item || jsonb_build_object('first', chunk.first, 'pages', (chunk.first + chunk.past) / 2),
+                                      item || jsonb_build_object('first', (chunk.first + chunk.past) / 2, 'pages', chunk.past));
+  ELSIF coalesce((item ->> 'tries')::integer, 0) < 3 THEN
+    rest := rest || jsonb_build_array(item || jsonb_build_object('pages', chunk.past, 'tries', coalesce((item ->> 'tries')::integer, 0) + 1));
+  ELSE
+    RAISE WARNING 'rule "%": % is not looked through to its end: open transactions have changed conversions in it',
+        log.rule, (item ->> 'relation')::oid::regclass
+      USING HINT = CASE WHEN (item ->> 'reopen')::boolean THEN 'The next run will try again.' ELSE 'Try again when they have ended.' END;
+    UPDATE attribution.run_log AS l SET passed_over = array_append(array_remove(l.passed_over, (item ->> 'relation')::oid), (item ->> 'relation')::oid)
+      WHERE l.run = this_run;
+  END IF;
+  UPDATE attribution.run_log AS l SET work = rest WHERE l.run = this_run;
   RETURN retries;
 END
 $$;

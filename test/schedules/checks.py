@@ -35,7 +35,7 @@ class Stored:
                             f"NULL::{'numeric' if c == 'cost' else 'text'} AS {c}" for c in CARRIED)
         return f"""
 SELECT conversion_id::text COLLATE "C" AS conversion_id, conversion_time, header.outcome, header.kind, header.tier,
-    header.value, credit.credit_position, credit.tier AS credit_tier, credit.touch_id::text COLLATE "C" AS touch_id,
+    header.value::text AS value, credit.credit_position, credit.tier AS credit_tier, credit.touch_id::text COLLATE "C" AS touch_id,
     credit.touch_time, credit.credit, {carried}
 FROM {self.decisions} AS header FULL JOIN {self.credits} AS credit USING (conversion_id, conversion_time)"""
 
@@ -75,6 +75,15 @@ def right(schedule, rule, check):
             + _installations(stored, check)
             + f"SELECT 'done|{check}|' || count(*) || '|' || count(touch_id) || '|' || count(nullif(kind, 'new'))"
               " FROM oracle_decision;\n")
+
+
+def seen(schedule, rule, check):
+    """After a run each header is that of its conversion as it is now; the touchpoints are the ladder's matter."""
+    header = 'conversion_id::text COLLATE "C" AS conversion_id'
+    value = "amount::text" if rule.value else "NULL"
+    return ("DROP TABLE IF EXISTS oracle_conversion;" + oracle.conversions(schedule, rule) + difference(
+        check, f"SELECT {header}, happened_at AS conversion_time, {value} AS value FROM oracle_conversion",
+        f"SELECT {header}, conversion_time, value::text FROM {Stored(schedule, rule).decisions}"))
 
 
 def _installations(stored, check):

@@ -9,6 +9,11 @@ DAYS = [at(2026, 1, 11), at(2026, 1, 11), at(2025, 3, 30), at(2025, 11, 2), at(2
 FAR = [at(1), at(-43, 3, 15), LEAST + HOUR, GREATEST - HOUR, at(1970), at(2200)]
 
 ZERO_UUID = "00000000-0000-0000-0000-000000000000"
+CARRIED = ["network", "campaign", "cost"]
+# SQL expressions, and the columns they name in the order of their appearance.
+INSTALLATION_KEYS = [
+    ([], []), ([], []), (["device"], ["device"]), (["device"], ["device"]), (["app", "device"], ["app", "device"]),
+    (["coalesce(nullif(device::text, ''), app)"], ["device", "app"]), (["lower(app)"], ["app"])]
 NETWORKS = ["Meta", "google", "Éclair", "apple", "", None]
 
 
@@ -69,23 +74,22 @@ class _Maker:
                       for _ in range(rng.choice([1, 3, 6]))]
         operations += [self.operation() for _ in range(rng.choice([12, 18, 24, 30]))]
         schema = f'schedule "{self.number}"' if self.nasty else f"schedule_{self.number}"
-        return Schedule(self.number, schema, self.day, self.device_type, self.tables, self.rules, before, operations,
-                        promised=self.mode != "short")
+        # What only a new filter lets pass closes at once, whatever comes later.
+        promised = self.mode != "short" and not any("filter" in operation.change for operation in operations)
+        return Schedule(self.number, schema, self.day, self.device_type, self.tables, self.rules, before, operations, promised)
 
     # Rules
 
     def rule(self, n):
         rng = self.rng
         tiers = [self.tier(i) for i in range(rng.choice([1, 2, 2, 3]))]
-        key, columns = rng.choice([
-            ([], []), ([], []), (["device"], ["device"]), (["device"], ["device"]), (["app", "device"], ["app", "device"]),
-            (["coalesce(nullif(device::text, ''), app)"], ["device", "app"]), (["lower(app)"], ["app"])])
+        key, columns = rng.choice(INSTALLATION_KEYS)
         return Rule(
             name=f"rule '{self.number}\" %s {n}" if self.nasty else f"rule_{self.number}_{n}",
             tiers=tiers, path=rng.choice(["first_match", "all"]), model=rng.choice(["last_touch", "first_touch"]),
             filter=self.filter("conversion") if self.chance(0.4) else None,
             empty=rng.choice([None, None, None, [], ["", "d1", "app2", "1"]]), value=self.chance(0.5),
-            carry=rng.sample(["network", "campaign", "cost"], rng.choice([0, 1, 2, 3])),
+            carry=rng.sample(CARRIED, rng.choice([0, 1, 2, 3])),
             installation_key=key, key_columns=columns,
             window=rng.choice(["90 days", "1 day", "12 hours", "0", "2 days"]),
             lateness=self.lateness, settlement=rng.choice(["0", "0", "0", "1 hour", "10 seconds"]))
@@ -271,6 +275,10 @@ class _Maker:
                                                  else rng.choice([1, 2, 4, 8]))]
         if self.chance(0.1):
             rows.append(dict(rng.choice(rows)))
+        if table == "conversions" and self.chance(0.01):
+            # One id at more times than the engine keeps in mind.
+            some = self.new_conversion()
+            rows += [self.texts({**some, "happened_at": self.day + n * HOUR}) for n in range(110, 0, -1)]
         way = rng.choices(["parent", "leaf", "copy", "copy leaf", "replica"], [42, 20, 15, 15, 8])[0]
         if table == "conversions" and self.chance(0.03):
             # Not a conversion, for want of a time.
@@ -301,7 +309,7 @@ class _Maker:
     def operation(self):
         rng = self.rng
         kinds = {"write": 38, "transaction": 14, "run": 20, "resolve": 5, "together": 5, "reattribute": 3,
-                 "reconcile": 1, "checkpoint": 3, "batch_size": 4, "version": 3, "truncate": 2, "partition": 5, "offline": 2,
+                 "reconcile": 1, "checkpoint": 3, "setting": 4, "version": 3, "truncate": 2, "partition": 5, "offline": 2,
                  "rewrite": 1}
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
         return getattr(self, "make_" + kind)()
@@ -327,7 +335,8 @@ class _Maker:
         if self.chance(0.3):
             parts[1] = ("reattribute",) + parts[1][1:]
         writes = [self.write() for _ in range(rng.choice([1, 2]))] if self.chance(0.5) else []
-        return Operation("together", writes, parts=parts, later=self.later())
+        leaf = rng.choice(list(self.tables["conversions"].days)) if self.mode != "days" and self.chance(0.2) else ""
+        return Operation("together", writes, parts=parts, leaf=leaf, later=self.later())
 
     def make_reattribute(self):
         times = sorted([self.time(), self.time()])
@@ -340,17 +349,21 @@ class _Maker:
     def make_checkpoint(self):
         return Operation("checkpoint", rule=self.some_rule(), later=self.later())
 
-    def make_batch_size(self):
-        return Operation("batch_size", value=self.rng.choice(["1", "7", "10000"]))
+    def make_setting(self):
+        return Operation("setting", value=self.rng.choice([
+            "batch_size = 1", "batch_size = 7", "batch_size = 10000", "work_mem = '64kB'", "work_mem = '64MB'"]))
 
     def make_version(self):
         """A setting of a rule is changed, and the new version activated."""
         rng = self.rng
         n = self.some_rule()
         rule = self.rules[n]
+        key, columns = rng.choice(INSTALLATION_KEYS)
         changes = [("path", rng.choice(["first_match", "all"])), ("model", rng.choice(["last_touch", "first_touch"])),
-                   ("window", rng.choice(["1 day", "0", "12 hours"])),
-                   ("lookback", (rng.choice(rule.tiers).name, rng.choice(["1 day", "1 hour", "7 days"])))]
+                   ("window", rng.choice(["1 day", "0", "12 hours"])), ("value", self.chance(0.5)),
+                   ("carry", rng.sample(CARRIED, rng.choice([0, 1, 2, 3]))), ("installation_key", (key, columns)),
+                   ("lookback", (rng.choice(rule.tiers).name, rng.choice(["1 day", "1 hour", "7 days"]))),
+                   ("without", rng.choice(rule.tiers).name)]
         if self.mode != "days":
             changes.append(("filter", self.filter("conversion")))
         change = dict(rng.sample(changes, rng.choice([1, 1, 2])))
@@ -370,7 +383,7 @@ class _Maker:
     def make_offline(self):
         """Writes that a partition takes while it is detached."""
         rng = self.rng
-        operation = self.ddl("offline", [""])
+        operation = self.ddl("offline", ["", "", "copy"])
         table = self.tables[operation.table]
         rows = self.touches[table.name] if table.is_touch else self.conversions
         since = self.day + (table.days[operation.leaf][1] - 1) * DAY

@@ -27,7 +27,7 @@ CARRIED = ["network", "campaign", "cost"]
 def sql(schedule, rule):
     """SQL that makes the tables; TimeZone and DateStyle are at UTC and ISO."""
     pairs = "\nUNION ALL".join(_pairs(schedule, rule, n, tier) for n, tier in enumerate(rule.tiers, 1))
-    return DROP_TABLES + _conversions(schedule, rule) + _kinds(rule) + _paths(rule, pairs) + _decisions(rule)
+    return DROP_TABLES + conversions(schedule, rule) + _kinds(rule) + _paths(rule, pairs) + _decisions(rule)
 
 
 def text(expression):
@@ -50,7 +50,7 @@ def sortable(table, alias):
     return f"{alias}.{table.id}{collation}"
 
 
-def _conversions(schedule, rule):
+def conversions(schedule, rule):
     roles = [CONVERSION_NAMES.get(c, c) for tier in rule.tiers for c in tier.match + tier.conflict]
     roles += [c.split(".")[1] for tier in rule.tiers for c in tier.predicate_columns if c.startswith("conversion.")]
     roles += (["amount"] if rule.value else []) + rule.key_columns
@@ -150,7 +150,7 @@ def _decisions(rule):
 CREATE TEMP TABLE oracle_decision AS
 SELECT conversion.conversion_id::text COLLATE "C" AS conversion_id, happened_at AS conversion_time,
     CASE WHEN path.touch_id IS NULL THEN 'organic' ELSE 'attributed' END AS outcome, kind.kind,
-    path.tier, {'amount::numeric' if rule.value else 'NULL::numeric'} AS value, 1 AS credit_position,
+    path.tier, {'amount::text' if rule.value else 'NULL'} AS value, 1 AS credit_position,
     path.tier AS credit_tier, path.touch_id::text COLLATE "C" AS touch_id, path.touched_at AS touch_time,
     1::float8 AS credit, {', '.join(f'path.{c}' for c in CARRIED)}, conversion.key
 FROM oracle_conversion AS conversion

@@ -43,6 +43,7 @@ class _Script:
         self.now = 0                                      # the virtual clock: microseconds ahead of the real one
         self.prepared = []                                # (name, table -> ids it may have locked)
         self.detached = {("conversions", "p4")}
+        self.ran_at = 0                                   # that clock at the last run
         self.known = set()                                # rules that have seen all tables as they are
         self.parts = [PRELUDE]
 
@@ -274,21 +275,25 @@ class _Script:
             self.called("run", rule)
         else:
             self.known.add(operation.rule)
+            self.ran_at = 0
             self.add("SELECT clock_timestamp() AS as_of \\gset", f"CALL attribution.run({literal(rule.name)});")
         self.after_run(rule)
 
     def called(self, procedure, rule, *arguments):
         self.known.add(self.rules.index(rule))
+        self.ran_at = self.now
         self.add(f"SELECT {self.as_of()} AS as_of \\gset",
                  f"CALL attribution.{procedure}({', '.join([literal(rule.name), *arguments])}, as_of => :'as_of');")
 
     def after_run(self, rule):
         if not self.prepared:
             self.add(checks.decided(self.schedule, rule, f"{self.check}: still due", ":'as_of'"))
+            if self.ran_at >= interval_micros(rule.settlement):
+                self.add(checks.seen(self.schedule, rule, f"{self.check}: own rows"))
         self.add(checks.sound(self.schedule, rule, self.check), checks.record(self.schedule, rule))
 
     def do_together(self, operation):
-        """Sessions at the same time: runs, and sometimes a transaction of writes."""
+        """Sessions at the same time: runs, and sometimes one that truncates a leaf, and then writes in a transaction."""
         self.now += operation.later
         sessions = []
         for procedure, rule, batch_size in operation.parts:
@@ -296,8 +301,13 @@ class _Script:
                 procedure = "run"
             sessions.append(self.run_calls(procedure, self.rules[rule], batch_size))
         writes = [sql for sql in (self.write(write, True) for write in operation.writes) if sql]
+        table = self.schedule.conversions
+        if operation.leaf and not self.prepared:
+            self.known.clear()
+            sessions.append([f"TRUNCATE {self.table(f'{table.name}_{operation.leaf}' if table.partitioned else table.name)};"])
         if writes:
-            sessions.append(["BEGIN;", *(part for sql in writes for part in sql.strip().split("\n")), "COMMIT;"])
+            sessions += [[]] if not operation.leaf or self.prepared else []
+            sessions[-1] += ["BEGIN;", *(part for sql in writes for part in sql.strip().split("\n")), "COMMIT;"]
         self.sessions(sessions)
         for rule in self.rules:
             self.add(checks.sound(self.schedule, rule, self.check), checks.record(self.schedule, rule))
@@ -335,8 +345,8 @@ class _Script:
         self.after_run(rule)
         self.add(checks.right(self.schedule, rule, self.check))
 
-    def do_batch_size(self, operation):
-        self.add(f"SET attribution.batch_size = {operation.value};")
+    def do_setting(self, operation):
+        self.add(f"SET attribution.{operation.value};")
 
     def do_version(self, operation):
         """A setting changes, the new version is activated, and everything is attributed anew."""
@@ -347,10 +357,23 @@ class _Script:
         settings = {}
         for setting, value in operation.change.items():
             if setting == "lookback":
-                tiers = [tier for tier in rule.tiers if tier.name == value[0]]
-                for tier in tiers:
-                    tier.lookback = value[1]
-                    self.call("alter_tier", {**name, "tier": literal(tier.name), "lookback": f"interval {literal(value[1])}"})
+                for tier in rule.tiers:
+                    if tier.name == value[0]:
+                        tier.lookback = value[1]
+                        self.call("alter_tier", {**name, "tier": literal(tier.name), "lookback": f"interval {literal(value[1])}"})
+            elif setting == "without":
+                if len(rule.tiers) > 1 and value in [tier.name for tier in rule.tiers]:
+                    rule.tiers = [tier for tier in rule.tiers if tier.name != value]
+                    self.call("drop_tier", {**name, "tier": literal(value)})
+            elif setting == "installation_key":
+                rule.installation_key, rule.key_columns = value
+                settings["installation_key"] = f"ARRAY[{', '.join(map(literal, value[0]))}]::text[]"
+            elif setting == "carry":
+                rule.carry = value
+                settings["carry"] = f"ARRAY[{', '.join(map(literal, value))}]::name[]"
+            elif setting == "value":
+                rule.value = value
+                settings["value_column"] = "'amount'" if value else "''"
             else:
                 setattr(rule, setting, value)
                 settings[{"window": "reattribution_window"}.get(setting, setting)] = literal(value)
@@ -413,7 +436,7 @@ class _Script:
         self.add(f"ALTER TABLE {self.table(table.name)} DETACH PARTITION {self.table(f'{table.name}_{leaf}')};")
 
     def do_offline(self, operation):
-        """A partition is changed while it is detached, and comes back before anybody looks."""
+        """A partition is changed while it is detached, or gives way to a changed copy, and is back before anybody looks."""
         table = self.schedule.tables[operation.table]
         if self.prepared or not table.partitioned:
             return
@@ -422,6 +445,11 @@ class _Script:
             self.detach(table, operation.leaf)
         self.detached.discard((table.name, operation.leaf))
         leaf = f"{table.name}_{operation.leaf}"
+        if operation.ending == "copy" and operation.leaf != "p2":
+            columns = ", ".join(table.columns)
+            self.add(f"CREATE TABLE {self.table('copied')} (LIKE {self.table(table.name)} INCLUDING ALL);",
+                     f"INSERT INTO {self.table('copied')} ({columns}) SELECT {columns} FROM {self.table(leaf)};",
+                     f"DROP TABLE {self.table(leaf)};", f"ALTER TABLE {self.table('copied')} RENAME TO {quote(leaf)};")
         self.add(*(self.write(replace(write, leaf=leaf)) for write in operation.writes))
         self.attach(table, operation.leaf)
 
