@@ -4,6 +4,8 @@
 #include "engine/binding.hpp"
 #include "pg/memory.hpp"
 
+#include <functional>
+
 namespace attribution::engine {
 
 /// One of Binding::columns, or of the installation key, over a batch.

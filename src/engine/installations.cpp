@@ -1,6 +1,7 @@
 #include "engine/installations.hpp"
 
 #include "core/installations.hpp"
+#include "engine/given.hpp"
 #include "engine/queries.hpp"
 
 namespace attribution::engine {
@@ -55,6 +56,13 @@ private:
 
 } // namespace
 
+bool has_installation_key(const Binding &binding, const Batch &batch, std::uint32_t conversion) {
+  for (std::size_t column = binding.columns.size(); column < batch.columns.size(); ++column)
+    if (batch.columns[column].nulls[conversion] || batch.columns[column].empty[conversion])
+      return false;
+  return true;
+}
+
 Installations::Installations(const Binding &binding, Oid reader) : binding_(binding), id_order_(binding.id.type.oid) {
   if (binding.installation_key.empty())
     return;
@@ -79,13 +87,9 @@ std::vector<Installations::Members> Installations::keys_of(const Batch &batch) c
     return 0;
   };
   Members all;
-  for (std::uint32_t i = 0; i < batch.size(); ++i) {
-    bool has_key = true;
-    for (std::size_t column = first; column < batch.columns.size(); ++column)
-      has_key = has_key && !batch.columns[column].nulls[i] && !batch.columns[column].empty[i];
-    if (has_key)
+  for (std::uint32_t i = 0; i < batch.size(); ++i)
+    if (has_installation_key(binding_, batch, i))
       all.push_back(i);
-  }
   std::sort(all.begin(), all.end(), [&](std::uint32_t a, std::uint32_t b) {
     if (const int order = compare_keys(a, b))
       return order < 0;
@@ -114,9 +118,7 @@ void Installations::tell(Batch &batch) const {
 
   pg::Context memory("attribution installations");
   pg::Within within(memory);
-  std::vector<std::uint32_t> numbers(keys.size());
-  for (std::uint32_t number = 0; number < numbers.size(); ++number)
-    numbers[number] = number;
+  const std::vector<std::uint32_t> numbers = all_of(keys.size());
   std::vector<pg::Param> params;
   for (std::size_t i = 0; i < binding_.installation_key.size(); ++i) {
     const std::vector<Datum> &values = batch.columns[binding_.columns.size() + i].values;
@@ -124,12 +126,11 @@ void Installations::tell(Batch &batch) const {
       return pg::Param{values[keys[number].front()], false};
     }));
   }
-  params.push_back(array_of(pg::Type::of(INT4OID, InvalidOid), numbers, [](std::uint32_t number) {
+  params.push_back(array_of(type_of(INT4OID), numbers, [](std::uint32_t number) {
     return pg::Param{Int32GetDatum(static_cast<std::int32_t>(number)), false};
   }));
-  params.push_back(array_of(pg::Type::of(TIMESTAMPTZOID, InvalidOid), numbers, [&](std::uint32_t number) {
-    return pg::Param{TimestampTzGetDatum(batch.times[keys[number].back()]), false};
-  }));
+  params.push_back(array_of(type_of(TIMESTAMPTZOID), numbers,
+                            [&](std::uint32_t number) { return at_time(batch.times[keys[number].back()]); }));
   params.push_back({TimestampTzGetDatum(binding_.spec.horizon.value_or(core::kMinusInfinity)), false});
 
   Walk walk(batch, keys, id_order_, binding_.spec.reattribution_window);

@@ -5,6 +5,9 @@
 
 namespace attribution::engine {
 
+/// Whether a conversion of a batch has all parts of the installation key: none NULL or empty.
+bool has_installation_key(const Binding &binding, const Batch &batch, std::uint32_t conversion);
+
 class Installations {
 public:
   /// `reader` must have SELECT on what is read.

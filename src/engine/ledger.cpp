@@ -1,24 +1,16 @@
 #include "engine/ledger.hpp"
 
 #include "engine/expression.hpp"
+#include "engine/given.hpp"
 #include "engine/horizon.hpp"
+#include "engine/installations.hpp"
 #include "engine/queries.hpp"
-
-#include <numeric>
 
 namespace attribution::engine {
 
 namespace {
 
 constexpr std::size_t kNone = SIZE_MAX;
-
-pg::Type type_of(Oid oid) { return pg::Type::of(oid, InvalidOid); }
-
-std::vector<std::uint32_t> all_of(std::size_t count) {
-  std::vector<std::uint32_t> all(count);
-  std::iota(all.begin(), all.end(), 0u);
-  return all;
-}
 
 /// The columns of a header, but for what history adds.
 constexpr const char *kHeaderColumns =
@@ -33,12 +25,6 @@ struct Words {
   Datum attributed = text_datum("attributed"), organic = text_datum("organic");
   Datum kinds[3] = {Datum(0), text_datum("new"), text_datum("reinstall")};
 };
-
-pg::Param times_of(const std::vector<core::Micros> &times) {
-  return array_of(type_of(TIMESTAMPTZOID), all_of(times.size()), [&](std::uint32_t i) {
-    return pg::Param{TimestampTzGetDatum(times[i]), false};
-  });
-}
 
 /// The columns of a table, quoted, with commas between them.
 std::string columns_of(Oid relation) {
@@ -55,7 +41,7 @@ std::string columns_of(Oid relation) {
 class Comparison final : public pg::RowReceiver {
 public:
   Comparison(const Claims &claims, const Claimed &claimed, const Decided &decided)
-      : claimed_(claimed), decided_(decided), conversion_of_(claims.size(), kNone), first_(claims.size(), kNone) {
+      : decided_(decided), conversion_of_(claims.size(), kNone), first_(claims.size(), kNone) {
     for (std::size_t i = 0; i < claimed.claims.size(); ++i)
       conversion_of_[claimed.claims[i]] = i;
     kept.reserve(claims.size());
@@ -153,7 +139,6 @@ private:
     return same(column, !varlena, varlena ? -1 : 8, wanted, null);
   }
 
-  const Claimed &claimed_;
   const Decided &decided_;
   std::vector<std::size_t> conversion_of_; ///< by claim
   std::vector<std::size_t> first_, next_;  ///< chains of `kept` by claim
@@ -202,60 +187,54 @@ Ledger::Ledger(const Binding &binding)
       credits_(relation_name(binding.spec.storage->credits)),
       decisions_history_(relation_name(binding.spec.storage->decisions_history)),
       credits_history_(relation_name(binding.spec.storage->credits_history)),
-      credit_columns_(columns_of(binding.spec.storage->credits)) {}
+      credit_columns_(columns_of(binding.spec.storage->credits)), collation_(pg::collate(id_collation(binding))) {}
 
 std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, const Decided &decided) const {
-  const std::string id = "decision.conversion_id = given.id" + pg::collate(id_collation(binding_));
   std::string carried;
   for (std::size_t i = 0; i < binding_.carried.size(); ++i)
     if (binding_.carried[i])
-      carried += ", credit." + pg::quoted(binding_.spec.carry[i]);
-  const std::string select =
-      "SELECT given.number, decision.conversion_time, decision.outcome, decision.kind, decision.tier, decision.value,"
-      " decision.decided_at, credit.credit_position, credit.tier, credit.touch_id, credit.touch_time, credit.credit" +
-      carried + " FROM ";
-  const std::string join = " JOIN " + decisions_ + " AS decision ON " + id + " AND ";
-  const std::string credit = " LEFT JOIN " + credits_ +
-                             " AS credit ON credit.conversion_id = decision.conversion_id"
-                             " AND credit.conversion_time = decision.conversion_time";
+      carried += joined({", credit.", pg::quoted(binding_.spec.carry[i])});
+  const auto query = [&](const Given &given, const std::string &at) {
+    return joined({"SELECT given.number, decision.conversion_time, decision.outcome, decision.kind, decision.tier,"
+                   " decision.value, decision.decided_at, credit.credit_position, credit.tier, credit.touch_id,"
+                   " credit.touch_time, credit.credit",
+                   carried, " FROM ", given.rows(), " JOIN ", decisions_,
+                   " AS decision ON decision.conversion_id = given.id", collation_, " AND ", at, " LEFT JOIN ",
+                   credits_,
+                   " AS credit ON credit.conversion_id = decision.conversion_id"
+                   " AND credit.conversion_time = decision.conversion_time"});
+  };
+  const auto id_of = [&](std::uint32_t claim) { return pg::Param{claims.ids[claim], false}; };
   // Before the horizon rows of an id may be gone that its decision is of: there all of its times are looked through.
   const core::Micros horizon = binding_.spec.horizon.value_or(core::kMinusInfinity);
-
   Comparison comparison(claims, claimed, decided);
-  std::vector<std::uint32_t> numbers, anywhere;
-  std::vector<core::Micros> times;
+
+  std::vector<Claimed::Place> places;
   for (const Claimed::Place &place : claimed.places)
-    if (!claims.elsewhere[place.claim] && place.time >= horizon) {
-      numbers.push_back(place.claim);
-      times.push_back(place.time);
-    }
-  const auto number = [](std::uint32_t i) { return pg::Param{Int32GetDatum(static_cast<std::int32_t>(i)), false}; };
-  const auto id_of = [&](std::uint32_t i) { return pg::Param{claims.ids[i], false}; };
-  const Oid ids = binding_.id.type.array_oid();
-  if (!numbers.empty()) {
-    const pg::Plan plan(select +
-                            "ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
-                            " AS given(number, id, at)" +
-                            join + "decision.conversion_time = given.at" + credit,
-                        {INT4ARRAYOID, ids, TIMESTAMPTZARRAYOID});
-    plan.run({array_of(type_of(INT4OID), numbers, number), array_of(binding_.id.type, numbers, id_of), times_of(times)},
-             comparison);
+    if (!claims.elsewhere[place.claim] && place.time >= horizon)
+      places.push_back(place);
+  if (!places.empty()) {
+    Given given(all_of(places.size()));
+    given.add_int4("number", [&](std::uint32_t i) { return static_cast<std::int32_t>(places[i].claim); })
+        .add("id", binding_.id.type, [&](std::uint32_t i) { return id_of(places[i].claim); })
+        .add_time("at", [&](std::uint32_t i) { return places[i].time; });
+    given.run(query(given, "decision.conversion_time = given.at"), comparison);
   }
   const auto look_through = [&](const std::vector<std::uint32_t> &which, core::Micros since, core::Micros until) {
     if (which.empty())
       return;
-    const pg::Plan plan(select + "ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS given(number, id)" +
-                            join + "decision.conversion_time >= $3 AND decision.conversion_time < $4" + credit,
-                        {INT4ARRAYOID, ids, TIMESTAMPTZOID, TIMESTAMPTZOID});
-    plan.run({array_of(type_of(INT4OID), which, number),
-              array_of(binding_.id.type, which, id_of),
-              {TimestampTzGetDatum(since), false},
-              {TimestampTzGetDatum(until), false}},
-             comparison);
+    Given given(which);
+    given.add_int4("number", [](std::uint32_t claim) { return static_cast<std::int32_t>(claim); })
+        .add("id", binding_.id.type, id_of);
+    const std::string from = given.also(TIMESTAMPTZOID, at_time(since));
+    const std::string to = given.also(TIMESTAMPTZOID, at_time(until));
+    given.run(query(given, joined({"decision.conversion_time >= ", from, " AND decision.conversion_time < ", to})),
+              comparison);
   };
-  for (std::uint32_t i = 0; i < claimed.done; ++i)
-    if (claims.elsewhere[i])
-      anywhere.push_back(i);
+  std::vector<std::uint32_t> anywhere;
+  for (std::uint32_t claim = 0; claim < claimed.done; ++claim)
+    if (claims.elsewhere[claim])
+      anywhere.push_back(claim);
   look_through(anywhere, horizon, core::kInfinity);
   if (horizon != core::kMinusInfinity)
     look_through(all_of(claimed.done), core::kMinusInfinity, horizon);
@@ -306,13 +285,13 @@ std::vector<std::optional<core::Micros>> Ledger::write(const Claims &claims, con
   supersede(claims, gone, gone_at, run);
 
   std::vector<std::uint32_t> changed, redecided_claims, redecided;
-  std::vector<core::Micros> decided_at;
+  std::vector<core::Micros> decided_at(batch.size());
   for (std::uint32_t i = 0; i < claimed.claims.size(); ++i) {
     const std::uint32_t claim = claimed.claims[i];
     ++tally.decided;
     if (fates[claim] == Fate::write) {
       changed.push_back(i);
-      decided_at.push_back(at[claim]);
+      decided_at[i] = at[claim];
       ++tally.changed;
       tally.restated += had[claim];
     }
@@ -334,218 +313,155 @@ void Ledger::supersede(const Claims &claims, const std::vector<Kept> &gone, cons
                        std::int64_t run) const {
   if (gone.empty())
     return;
-  const std::vector<std::uint32_t> all = all_of(gone.size());
-  const Oid ids = binding_.id.type.array_oid();
-  const pg::Param id = array_of(binding_.id.type, all, [&](std::uint32_t i) {
-    return pg::Param{claims.ids[gone[i].claim], false};
-  });
-  const pg::Param time = array_of(type_of(TIMESTAMPTZOID), all, [&](std::uint32_t i) {
-    return pg::Param{TimestampTzGetDatum(gone[i].time), false};
-  });
-  const std::string collation = pg::collate(id_collation(binding_));
-  const pg::Plan credits(
-      "WITH gone AS (DELETE FROM " + credits_ +
-          " AS credit USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS given(id, at)"
-          " WHERE credit.conversion_id = given.id" +
-          collation + " AND credit.conversion_time = given.at RETURNING credit.*) INSERT INTO " + credits_history_ +
-          " (" + credit_columns_ + ") SELECT " + credit_columns_ + " FROM gone",
-      {ids, TIMESTAMPTZARRAYOID});
-  credits.execute({id, time});
-  const pg::Plan headers(
-      "WITH gone AS (DELETE FROM " + decisions_ +
-          " AS decision USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
-          " AS given(id, at, superseded_at) WHERE decision.conversion_id = given.id" +
-          collation +
-          " AND decision.conversion_time = given.at RETURNING decision.*, given.superseded_at) INSERT INTO " +
-          decisions_history_ + " (" + kHeaderColumns + ", superseded_at, superseded_by) SELECT " + kHeaderColumns +
-          ", superseded_at, $4 FROM gone",
-      {ids, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8OID});
-  headers.execute({id, time, times_of(at), {Int64GetDatum(run), false}});
+  Given given(all_of(gone.size()));
+  given.add("id", binding_.id.type,
+            [&](std::uint32_t i) {
+              return pg::Param{claims.ids[gone[i].claim], false};
+            })
+      .add_time("at", [&](std::uint32_t i) { return gone[i].time; })
+      .add_time("superseded_at", [&](std::uint32_t i) { return at[i]; });
+  const auto where = [&](const char *what) {
+    return joined({" USING ", given.rows(), " WHERE ", what, ".conversion_id = given.id", collation_, " AND ", what,
+                   ".conversion_time = given.at"});
+  };
+  given.execute(joined({"WITH gone AS (DELETE FROM ", credits_, " AS credit", where("credit"),
+                        " RETURNING credit.*) INSERT INTO ", credits_history_, " (", credit_columns_, ") SELECT ",
+                        credit_columns_, " FROM gone"}));
+  const std::string by = given.also(INT8OID, {Int64GetDatum(run), false});
+  given.execute(
+      joined({"WITH gone AS (DELETE FROM ", decisions_, " AS decision", where("decision"),
+              " RETURNING decision.*, given.superseded_at) INSERT INTO ", decisions_history_, " (", kHeaderColumns,
+              ", superseded_at, superseded_by) SELECT ", kHeaderColumns, ", superseded_at, ", by, " FROM gone"}));
 }
 
 void Ledger::insert(const Decided &decided, const std::vector<std::uint32_t> &conversions,
-                    const std::vector<core::Micros> &decided_at, std::int64_t run) const {
+                    const std::vector<core::Micros> &at, std::int64_t run) const {
   if (conversions.empty())
     return;
   pg::Context memory("attribution ledger");
   pg::Within within(memory);
-  const Batch &batch = decided.batch;
-  const Words words;
-  core::Micros longest = 0;
-  for (const core::Tier &tier : binding_.rule.tiers)
-    longest = std::max(longest, tier.lookback);
-  const auto header_values = [&](const pg::Type &type, auto value) { return array_of(type, conversions, value); };
-  const pg::Param ids = header_values(binding_.id.type, [&](std::uint32_t i) {
-    return pg::Param{batch.ids[i], false};
-  });
-  const pg::Param times = header_values(type_of(TIMESTAMPTZOID), [&](std::uint32_t i) {
-    return pg::Param{TimestampTzGetDatum(batch.times[i]), false};
-  });
-  const Oid id_array = binding_.id.type.array_oid();
-  const pg::Plan headers(
-      "INSERT INTO " + decisions_ + " (" + kHeaderColumns +
-          ") SELECT given.id, given.at, given.outcome, given.kind, given.tier,"
-          " pg_catalog.justify_hours(given.lookback * interval '1 microsecond'), given.value, $9, given.decided_at, $10"
-          " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
-          " pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8))"
-          " AS given(id, at, outcome, kind, tier, lookback, value, decided_at)",
-      {id_array, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, NUMERICARRAYOID,
-       TIMESTAMPTZARRAYOID, INT4OID, INT8OID});
-  headers.execute(
-      {ids,
-       times,
-       header_values(type_of(TEXTOID),
-                     [&](std::uint32_t i) {
-                       return pg::Param{decided.headers[i].attributed ? words.attributed : words.organic, false};
-                     }),
-       header_values(type_of(TEXTOID),
-                     [&](std::uint32_t i) {
-                       return pg::Param{words.kinds[static_cast<int>(batch.kinds[i])], batch.kinds[i] == Kind::none};
-                     }),
-       header_values(type_of(TEXTOID),
-                     [&](std::uint32_t i) {
-                       const Decided::Header &header = decided.headers[i];
-                       return header.attributed ? pg::Param{decided.tier_names[header.tier], false} : pg::Param{};
-                     }),
-       header_values(type_of(INT8OID),
-                     [&](std::uint32_t i) {
-                       const Decided::Header &header = decided.headers[i];
-                       return pg::Param{
-                           Int64GetDatum(header.attributed ? binding_.rule.tiers[header.tier].lookback : longest),
-                           false};
-                     }),
-       header_values(
-           type_of(NUMERICOID),
-           [&](std::uint32_t i) {
-             return binding_.value ? pg::Param{batch.value.values[i], batch.value.nulls[i] != 0} : pg::Param{};
-           }),
-       times_of(decided_at),
-       {Int32GetDatum(binding_.spec.version), false},
-       {Int64GetDatum(run), false}});
-
-  std::vector<std::uint32_t> credits;
-  std::vector<core::Micros> credits_at;
-  for (std::size_t n = 0; n < conversions.size(); ++n)
-    for (std::uint32_t c = 0; c < decided.headers[conversions[n]].count; ++c) {
-      credits.push_back(decided.headers[conversions[n]].first + c);
-      credits_at.push_back(decided_at[n]);
-    }
-  const auto credit_values = [&](const pg::Type &type, auto value) {
-    return array_of(type, credits, [&](std::uint32_t c) { return value(decided.credits[c]); });
-  };
-  using Credit = Decided::Credit;
-  std::vector<Oid> types = {id_array,     TIMESTAMPTZARRAYOID,           INT4ARRAYOID,        TIMESTAMPTZARRAYOID,
-                            TEXTARRAYOID, binding_.touch_id.array_oid(), TIMESTAMPTZARRAYOID, FLOAT8ARRAYOID};
-  std::vector<pg::Param> params = {
-      credit_values(binding_.id.type,
-                    [&](const Credit &c) {
-                      return pg::Param{batch.ids[c.conversion], false};
-                    }),
-      credit_values(type_of(TIMESTAMPTZOID),
-                    [&](const Credit &c) {
-                      return pg::Param{TimestampTzGetDatum(batch.times[c.conversion]), false};
-                    }),
-      credit_values(type_of(INT4OID),
-                    [&](const Credit &c) {
-                      return pg::Param{Int32GetDatum(c.position), false};
-                    }),
-      times_of(credits_at),
-      credit_values(type_of(TEXTOID),
-                    [&](const Credit &c) {
-                      return c.organic ? pg::Param{} : pg::Param{decided.tier_names[c.tier], false};
-                    }),
-      credit_values(binding_.touch_id,
-                    [&](const Credit &c) {
-                      return pg::Param{c.touch_id, c.organic};
-                    }),
-      credit_values(type_of(TIMESTAMPTZOID),
-                    [&](const Credit &c) {
-                      return pg::Param{TimestampTzGetDatum(c.touch_time), c.organic};
-                    }),
-      credit_values(type_of(FLOAT8OID), [&](const Credit &c) {
-        return pg::Param{Float8GetDatum(c.credit), false};
-      })};
-  std::string columns =
-      "conversion_id, conversion_time, credit_position, decided_at, tier, touch_id, touch_time, credit";
-  for (std::size_t i = 0; i < decided.carried.size(); ++i) {
-    if (!binding_.carried[i])
-      continue;
-    columns += ", " + pg::quoted(binding_.spec.carry[i]);
-    types.push_back(binding_.carried[i]->array_oid());
-    params.push_back(array_of(*binding_.carried[i], credits, [&](std::uint32_t c) {
-      return pg::Param{decided.carried[i].values[c], decided.carried[i].nulls[c] != 0};
-    }));
-  }
-  std::string arrays;
-  for (std::size_t i = 1; i <= params.size(); ++i)
-    arrays += (i == 1 ? "pg_catalog.unnest($" : ", pg_catalog.unnest($") + std::to_string(i) + ")";
-  const pg::Plan plan("INSERT INTO " + credits_ + " (" + columns + ") SELECT * FROM ROWS FROM (" + arrays + ")", types);
-  plan.execute(params);
+  insert_headers(decided, conversions, at, run);
+  insert_credits(decided, conversions, at);
 }
 
-void Ledger::remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &claims_redecided,
+void Ledger::insert_headers(const Decided &decided, const std::vector<std::uint32_t> &conversions,
+                            const std::vector<core::Micros> &at, std::int64_t run) const {
+  const Batch &batch = decided.batch;
+  const Words words;
+  core::Micros longest = 0; // the window of an organic one: nothing was found in any
+  for (const core::Tier &tier : binding_.rule.tiers)
+    longest = std::max(longest, tier.lookback);
+  const auto text = [&](Datum word, bool null = false) { return pg::Param{word, null}; };
+  Given given(conversions);
+  given.add("conversion_id", binding_.id.type,
+            [&](std::uint32_t i) {
+              return pg::Param{batch.ids[i], false};
+            })
+      .add_time("conversion_time", [&](std::uint32_t i) { return batch.times[i]; })
+      .add("outcome", type_of(TEXTOID),
+           [&](std::uint32_t i) { return text(decided.headers[i].attributed ? words.attributed : words.organic); })
+      .add("kind", type_of(TEXTOID),
+           [&](std::uint32_t i) {
+             return text(words.kinds[static_cast<int>(batch.kinds[i])], batch.kinds[i] == Kind::none);
+           })
+      .add("tier", type_of(TEXTOID),
+           [&](std::uint32_t i) {
+             const Decided::Header &header = decided.headers[i];
+             return header.attributed ? text(decided.tier_names[header.tier]) : pg::Param{};
+           })
+      .add("lookback", type_of(INT8OID),
+           [&](std::uint32_t i) {
+             const Decided::Header &header = decided.headers[i];
+             return pg::Param{Int64GetDatum(header.attributed ? binding_.rule.tiers[header.tier].lookback : longest),
+                              false};
+           })
+      .add("value", type_of(NUMERICOID),
+           [&](std::uint32_t i) {
+             return binding_.value ? pg::Param{batch.value.values[i], batch.value.nulls[i] != 0} : pg::Param{};
+           })
+      .add_time("decided_at", [&](std::uint32_t i) { return at[i]; });
+  const std::string version = given.also(INT4OID, {Int32GetDatum(binding_.spec.version), false});
+  const std::string by = given.also(INT8OID, {Int64GetDatum(run), false});
+  given.execute(joined({"INSERT INTO ", decisions_, " (", kHeaderColumns,
+                        ") SELECT conversion_id, conversion_time, outcome, kind, tier,"
+                        " pg_catalog.justify_hours(lookback * interval '1 microsecond'), value, ",
+                        version, ", decided_at, ", by, " FROM ", given.rows()}));
+}
+
+void Ledger::insert_credits(const Decided &decided, const std::vector<std::uint32_t> &conversions,
+                            const std::vector<core::Micros> &at) const {
+  using Credit = Decided::Credit;
+  const Batch &batch = decided.batch;
+  std::vector<std::uint32_t> credits;
+  for (const std::uint32_t i : conversions)
+    for (std::uint32_t c = 0; c < decided.headers[i].count; ++c)
+      credits.push_back(decided.headers[i].first + c);
+  Given given(std::move(credits));
+  const auto add = [&](const char *name, const pg::Type &type, auto value) {
+    given.add(name, type, [&, value](std::uint32_t c) { return value(decided.credits[c]); });
+  };
+  add("conversion_id", binding_.id.type, [&](const Credit &c) { return pg::Param{batch.ids[c.conversion], false}; });
+  add("conversion_time", type_of(TIMESTAMPTZOID), [&](const Credit &c) { return at_time(batch.times[c.conversion]); });
+  add("credit_position", type_of(INT4OID), [](const Credit &c) { return pg::Param{Int32GetDatum(c.position), false}; });
+  add("decided_at", type_of(TIMESTAMPTZOID), [&](const Credit &c) { return at_time(at[c.conversion]); });
+  add("tier", type_of(TEXTOID), [&](const Credit &c) {
+    return c.organic ? pg::Param{} : pg::Param{decided.tier_names[c.tier], false};
+  });
+  add("touch_id", binding_.touch_id, [](const Credit &c) { return pg::Param{c.touch_id, c.organic}; });
+  add("touch_time", type_of(TIMESTAMPTZOID), [](const Credit &c) {
+    return pg::Param{TimestampTzGetDatum(c.touch_time), c.organic};
+  });
+  add("credit", type_of(FLOAT8OID), [](const Credit &c) { return pg::Param{Float8GetDatum(c.credit), false}; });
+  for (std::size_t i = 0; i < decided.carried.size(); ++i)
+    if (binding_.carried[i])
+      given.add(pg::quoted(binding_.spec.carry[i]), *binding_.carried[i], [&](std::uint32_t c) {
+        return pg::Param{decided.carried[i].values[c], decided.carried[i].nulls[c] != 0};
+      });
+  given.execute(joined({"INSERT INTO ", credits_, " (", given.names(), ") SELECT * FROM ", given.rows()}));
+}
+
+void Ledger::remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &redecided,
                       const std::vector<std::uint32_t> &conversions) const {
-  if (!OidIsValid(binding_.spec.storage->installations) || binding_.installation_key.empty() ||
-      claims_redecided.empty())
+  if (!OidIsValid(binding_.spec.storage->installations) || binding_.installation_key.empty() || redecided.empty())
     return;
   pg::Context memory("attribution installations");
   pg::Within within(memory);
   const std::string table = relation_name(binding_.spec.storage->installations);
-  const std::string collation = pg::collate(id_collation(binding_));
-  const std::size_t first = binding_.columns.size();
   std::vector<std::uint32_t> fresh;
-  for (std::uint32_t i : conversions) {
-    bool has_key = batch.kinds[i] == Kind::new_installation;
-    for (std::size_t column = first; column < batch.columns.size(); ++column)
-      has_key = has_key && !batch.columns[column].nulls[i] && !batch.columns[column].empty[i];
-    if (has_key)
+  for (const std::uint32_t i : conversions)
+    if (batch.kinds[i] == Kind::new_installation && has_installation_key(binding_, batch, i))
       fresh.push_back(i);
-  }
-  std::vector<Oid> types = {binding_.id.type.array_oid(), TIMESTAMPTZARRAYOID};
-  std::vector<pg::Param> params = {array_of(binding_.id.type, fresh,
-                                            [&](std::uint32_t i) {
-                                              return pg::Param{batch.ids[i], false};
-                                            }),
-                                   array_of(type_of(TIMESTAMPTZOID), fresh, [&](std::uint32_t i) {
-                                     return pg::Param{TimestampTzGetDatum(batch.times[i]), false};
-                                   })};
-  std::string arrays = "pg_catalog.unnest($1), pg_catalog.unnest($2)", names = "id, at", keys, same;
+
+  Given given(fresh);
+  given.add("conversion_id", binding_.id.type,
+            [&](std::uint32_t i) {
+              return pg::Param{batch.ids[i], false};
+            })
+      .add_time("conversion_time", [&](std::uint32_t i) { return batch.times[i]; });
+  std::string same;
   for (std::size_t k = 0; k < binding_.installation_key.size(); ++k) {
     const pg::Type &type = binding_.installation_key[k].type;
-    const std::string key = "key" + std::to_string(k + 1);
-    types.push_back(type.array_oid());
-    params.push_back(array_of(type, fresh, [&](std::uint32_t i) {
-      return pg::Param{batch.columns[first + k].values[i], false};
-    }));
-    arrays += ", pg_catalog.unnest($" + std::to_string(types.size()) + ")";
-    names += ", " + key;
-    keys += key + ", ";
-    same +=
-        joined({" AND given.", key, pg::collate(type.collation), " ", pg::equality(type.oid, type.oid), " old.", key});
+    const std::string name = "key" + std::to_string(k + 1);
+    given.add(name, type, [&](std::uint32_t i) {
+      return pg::Param{batch.columns[binding_.columns.size() + k].values[i], false};
+    });
+    same += joined(
+        {" AND given.", name, pg::collate(type.collation), " ", pg::equality(type.oid, type.oid), " old.", name});
   }
-  const std::string given = "ROWS FROM (" + arrays + ") AS given(" + names + ")";
-  const std::size_t next = types.size();
-
-  std::vector<Oid> forget_types = types;
-  forget_types.insert(forget_types.end(), {binding_.id.type.array_oid(), TIMESTAMPTZOID});
-  std::vector<pg::Param> forget_params = params;
-  forget_params.push_back(array_of(binding_.id.type, claims_redecided, [&](std::uint32_t i) {
-    return pg::Param{claims.ids[i], false};
-  }));
-  forget_params.push_back({TimestampTzGetDatum(binding_.spec.horizon.value_or(core::kMinusInfinity)), false});
-  const pg::Plan forget("DELETE FROM " + table + " AS old USING pg_catalog.unnest($" + std::to_string(next + 1) +
-                            ") AS decided(id) WHERE old.conversion_id = decided.id" + collation +
-                            " AND old.conversion_time >= $" + std::to_string(next + 2) +
-                            " AND NOT EXISTS (SELECT FROM " + given + " WHERE given.id" + collation +
-                            " = old.conversion_id AND given.at = old.conversion_time" + same + ")",
-                        forget_types);
-  forget.execute(forget_params);
-  if (fresh.empty())
-    return;
-  const pg::Plan remember("INSERT INTO " + table + " (" + keys + "conversion_time, conversion_id) SELECT " + keys +
-                              "at, id FROM " + given + " ON CONFLICT DO NOTHING",
-                          types);
-  remember.execute(params);
+  if (!fresh.empty())
+    given.execute(joined(
+        {"INSERT INTO ", table, " (", given.names(), ") SELECT * FROM ", given.rows(), " ON CONFLICT DO NOTHING"}));
+  // What else is remembered of these ids is no more; before the horizon it stays.
+  const std::string ids =
+      given.also(binding_.id.type.array_oid(), array_of(binding_.id.type, redecided, [&](std::uint32_t i) {
+                   return pg::Param{claims.ids[i], false};
+                 }));
+  const std::string horizon = given.also(TIMESTAMPTZOID, at_time(binding_.spec.horizon.value_or(core::kMinusInfinity)));
+  given.execute(joined({"DELETE FROM ", table, " AS old USING pg_catalog.unnest(", ids,
+                        ") AS decided(id) WHERE old.conversion_id = decided.id", collation_,
+                        " AND old.conversion_time >= ", horizon, " AND NOT EXISTS (SELECT FROM ", given.rows(),
+                        " WHERE given.conversion_id", collation_,
+                        " = old.conversion_id AND given.conversion_time = old.conversion_time", same, ")"}));
 }
 
 } // namespace attribution::engine

@@ -66,15 +66,22 @@ public:
 private:
   void supersede(const Claims &claims, const std::vector<Kept> &gone, const std::vector<core::Micros> &at,
                  std::int64_t run) const;
+  /// `at`: when each conversion of the batch is decided.
   void insert(const Decided &decided, const std::vector<std::uint32_t> &conversions,
-              const std::vector<core::Micros> &decided_at, std::int64_t run) const;
-  /// Remembers who is new, for when the events are gone.
-  void remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &claims_redecided,
+              const std::vector<core::Micros> &at, std::int64_t run) const;
+  void insert_headers(const Decided &decided, const std::vector<std::uint32_t> &conversions,
+                      const std::vector<core::Micros> &at, std::int64_t run) const;
+  void insert_credits(const Decided &decided, const std::vector<std::uint32_t> &conversions,
+                      const std::vector<core::Micros> &at) const;
+  /// Remembers who is new, for when the events are gone. `redecided`: the claims of all conversions decided, and of
+  /// those that are no more.
+  void remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &redecided,
                 const std::vector<std::uint32_t> &conversions) const;
 
   const Binding &binding_;
   std::string decisions_, credits_, decisions_history_, credits_history_;
   std::string credit_columns_; ///< of the credit table, all of them
+  std::string collation_;      ///< of conversion ids
 };
 
 } // namespace attribution::engine

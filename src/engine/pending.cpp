@@ -1,6 +1,7 @@
 #include "engine/pending.hpp"
 
 #include "engine/expression.hpp"
+#include "engine/given.hpp"
 #include "engine/queries.hpp"
 
 namespace attribution::engine {
@@ -12,8 +13,6 @@ constexpr long kFetch = 1000;
 constexpr std::size_t kMostPlaces = 100;
 
 std::string pending_of(const Binding &binding) { return relation_name(binding.spec.storage->pending); }
-
-pg::Type time_type() { return pg::Type::of(TIMESTAMPTZOID, InvalidOid); }
 
 } // namespace
 
@@ -35,19 +34,15 @@ void claim(const Binding &binding, core::Micros now, std::uint32_t most, Claims 
 }
 
 void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Claimed &claimed) {
-  std::vector<std::uint32_t> all(claims.size());
-  for (std::uint32_t i = 0; i < claims.size(); ++i)
-    all[i] = i;
+  const std::vector<std::uint32_t> all = all_of(claims.size());
   const pg::Plan plan(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID});
-  pg::Cursor cursor(plan, {array_of(pg::Type::of(INT4OID, InvalidOid), all,
-                                    [](std::uint32_t i) {
-                                      return pg::Param{Int32GetDatum(static_cast<std::int32_t>(i)), false};
-                                    }),
-                           array_of(binding.id.type, all,
-                                    [&](std::uint32_t i) {
-                                      return pg::Param{claims.ids[i], false};
-                                    }),
-                           text_array(binding.spec.empty)});
+  const pg::Param numbers = array_of(type_of(INT4OID), all, [](std::uint32_t i) {
+    return pg::Param{Int32GetDatum(static_cast<std::int32_t>(i)), false};
+  });
+  const pg::Param ids = array_of(binding.id.type, all, [&](std::uint32_t i) {
+    return pg::Param{claims.ids[i], false};
+  });
+  pg::Cursor cursor(plan, {numbers, ids, text_array(binding.spec.empty)});
   const int number_column = claimed_number_column(binding);
   Batch &batch = claimed.batch;
   std::size_t places_of_claim = 0;
@@ -93,38 +88,27 @@ void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Cla
 void reschedule(const Binding &binding, const Claims &claims, const std::vector<Turn> &turns) {
   if (turns.empty())
     return;
-  std::vector<std::uint32_t> all(turns.size());
-  for (std::uint32_t i = 0; i < turns.size(); ++i)
-    all[i] = i;
-  const pg::Plan plan(
-      "UPDATE " + pending_of(binding) +
-          " AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at, due = "
-          "given.due"
-          " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4))"
-          " AS given(id, at, arrived_at, due) WHERE " +
-          "pending.conversion_id = given.id" + pg::collate(id_collation(binding)),
-      {binding.id.type.array_oid(), TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID});
-  const auto times = [&](core::Micros Turn::*member) {
-    return array_of(time_type(), all, [&](std::uint32_t i) {
-      return pg::Param{TimestampTzGetDatum(turns[i].*member), false};
-    });
-  };
-  plan.execute({array_of(binding.id.type, all,
-                         [&](std::uint32_t i) {
-                           return pg::Param{claims.ids[turns[i].claim], false};
-                         }),
-                times(&Turn::time), times(&Turn::arrival), times(&Turn::due)});
+  Given given(all_of(turns.size()));
+  given.add("id", binding.id.type,
+            [&](std::uint32_t i) {
+              return pg::Param{claims.ids[turns[i].claim], false};
+            })
+      .add_time("at", [&](std::uint32_t i) { return turns[i].time; })
+      .add_time("arrived_at", [&](std::uint32_t i) { return turns[i].arrival; })
+      .add_time("due", [&](std::uint32_t i) { return turns[i].due; });
+  given.execute(joined({"UPDATE ", pending_of(binding),
+                        " AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at,"
+                        " due = given.due FROM ",
+                        given.rows(), " WHERE pending.conversion_id = given.id", pg::collate(id_collation(binding))}));
 }
 
 void close(const Binding &binding, const Claims &claims, const std::vector<std::uint32_t> &which) {
   if (which.empty())
     return;
-  const pg::Plan plan(
-      "DELETE FROM " + pending_of(binding) +
-          " AS pending USING pg_catalog.unnest($1) AS given(id) WHERE pending.conversion_id = given.id" +
-          pg::collate(id_collation(binding)),
-      {binding.id.type.array_oid()});
-  plan.execute({array_of(binding.id.type, which, [&](std::uint32_t i) { return pg::Param{claims.ids[i], false}; })});
+  Given given(which);
+  given.add("id", binding.id.type, [&](std::uint32_t i) { return pg::Param{claims.ids[i], false}; });
+  given.execute(joined({"DELETE FROM ", pending_of(binding), " AS pending USING ", given.rows(),
+                        " WHERE pending.conversion_id = given.id", pg::collate(id_collation(binding))}));
 }
 
 std::int64_t queue(const Binding &binding, const Sweep &sweep, core::Micros now) {
