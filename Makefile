@@ -18,7 +18,7 @@ REGRESS = \
 	decisions
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
-ISOLATION = rule_owner
+ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.

@@ -1,6 +1,5 @@
 -- The queue and its runs: what is queued and what is not, the ladder, restatements, horizons.
 -- run() commits, so there is no transaction around it all: the file takes away at its end what it has made.
-\set QUIET on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS attribution;

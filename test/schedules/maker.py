@@ -44,9 +44,10 @@ class _Maker:
         self.device_type = rng.choice(["text", "text", "text", "uuid", "bigint"])
         self.conversions = []        # every row ever made, whatever became of it
         self.fresh = 100             # numbers of ids that nothing else has used
-        # How everything comes to its end: it is open until long after the last operation, wherever it came from; or
-        # only what triggers have queued is; or it closes soon, and reattribute() has the last word.
-        self.mode = rng.choices(["long", "days", "short"], [60, 15, 25])[0]
+        # How everything comes to its end: it is open until long after the last operation, wherever it came from; or it
+        # closes on the way, and all of it comes through triggers, so that it is known when; or it may close at any time,
+        # and reattribute() has the last word.
+        self.mode = rng.choices(["long", "closing", "free"], [50, 25, 25])[0]
 
     def chance(self, p):
         return self.rng.random() < p
@@ -62,11 +63,12 @@ class _Maker:
         self.ids = {table.name: _Ids(table.id_type) for table in tables}
         self.touches = {table.name: [] for table in tables if table.is_touch}
         self.nasty = self.chance(0.15)
-        self.lateness = {"long": "10000 days", "days": "5 days",
-                         "short": rng.choice(["0", "0", "1 minute", "1 hour"])}[self.mode]
+        # No sum of the steps of the virtual clock, so that nothing closes within moments of a run's time.
+        self.lateness = {"long": "10000 days", "free": rng.choice(["0", "0", "1 minute", "1 hour"]), "closing": rng.choice(
+            ["0", "100 seconds", "97 minutes", "757 minutes", "757 minutes", "5 days"])}[self.mode]
         self.rules = [self.rule(n) for n in range(rng.choice([1, 1, 1, 2]))]
         before = []
-        if self.mode != "days" and self.chance(0.7):
+        if self.mode != "closing" and self.chance(0.7):
             before = [self.insert("conversions") for _ in range(rng.choice([1, 2, 4]))]
         if self.chance(0.7):
             before += [self.insert(self.touch_table()) for _ in range(rng.choice([1, 2, 3]))]
@@ -75,8 +77,9 @@ class _Maker:
         operations += [self.operation() for _ in range(rng.choice([12, 18, 24, 30]))]
         schema = f'schedule "{self.number}"' if self.nasty else f"schedule_{self.number}"
         # What only a new filter lets pass closes at once, whatever comes later.
-        promised = self.mode != "short" and not any("filter" in operation.change for operation in operations)
-        return Schedule(self.number, schema, self.day, self.device_type, self.tables, self.rules, before, operations, promised)
+        if self.mode == "long" and any("filter" in operation.change for operation in operations):
+            self.mode = "free"
+        return Schedule(self.number, schema, self.day, self.device_type, self.tables, self.rules, before, operations, self.mode)
 
     # Rules
 
@@ -92,7 +95,8 @@ class _Maker:
             carry=rng.sample(CARRIED, rng.choice([0, 1, 2, 3])),
             installation_key=key, key_columns=columns,
             window=rng.choice(["90 days", "1 day", "12 hours", "0", "2 days"]),
-            lateness=self.lateness, settlement=rng.choice(["0", "0", "0", "1 hour", "10 seconds"]))
+            lateness=self.lateness,
+            settlement="0" if self.mode == "closing" else rng.choice(["0", "0", "0", "1 hour", "10 seconds"]))
 
     def tier(self, i):
         rng = self.rng
@@ -176,7 +180,7 @@ class _Maker:
                 row["happened_at"] = other["happened_at"] + rng.choice([1, 1, -1]) * (
                     rng.choice([0, interval_micros(rule.window) % (5 * DAY)]) + rng.choice([0, 0, 1, -1]))
                 row.update(device=other["device"], app=other["app"])
-        if self.mode == "short" and self.chance(0.03):
+        if self.mode == "free" and self.chance(0.03):
             row["happened_at"] = rng.choice(FAR)
         return self.clamp(row, "happened_at")
 
@@ -334,8 +338,8 @@ class _Maker:
         parts = [("run", self.some_rule(), rng.choice(["1", "7", "10000"])) for _ in range(2)]
         if self.chance(0.3):
             parts[1] = ("reattribute",) + parts[1][1:]
-        writes = [self.write() for _ in range(rng.choice([1, 2]))] if self.chance(0.5) else []
-        leaf = rng.choice(list(self.tables["conversions"].days)) if self.mode != "days" and self.chance(0.2) else ""
+        writes = [self.write() for _ in range(rng.choice([1, 2]))] if self.mode != "closing" and self.chance(0.5) else []
+        leaf = rng.choice(list(self.tables["conversions"].days)) if self.mode != "closing" and self.chance(0.2) else ""
         return Operation("together", writes, parts=parts, leaf=leaf, later=self.later())
 
     def make_reattribute(self):
@@ -364,7 +368,7 @@ class _Maker:
                    ("carry", rng.sample(CARRIED, rng.choice([0, 1, 2, 3]))), ("installation_key", (key, columns)),
                    ("lookback", (rng.choice(rule.tiers).name, rng.choice(["1 day", "1 hour", "7 days"]))),
                    ("without", rng.choice(rule.tiers).name)]
-        if self.mode != "days":
+        if self.mode != "closing":
             changes.append(("filter", self.filter("conversion")))
         change = dict(rng.sample(changes, rng.choice([1, 1, 2])))
         return Operation("version", rule=n, change=change, later=self.later())
@@ -401,7 +405,7 @@ class _Maker:
 
     def ddl(self, kind, endings):
         """Of the conversion table not if what is found in it late would close at once."""
-        table = "conversions" if self.mode != "days" and self.chance(0.7) else self.touch_table()
+        table = "conversions" if self.mode != "closing" and self.chance(0.7) else self.touch_table()
         leaves = list(self.tables[table].days)
         if kind in ("truncate", "rewrite"):
             leaves.append("default")

@@ -130,7 +130,7 @@ class Schedule:
     rules: list
     before: list                 # writes before the rules are made
     operations: list
-    promised: bool               # everything closes at the end by itself; otherwise reattribute() is called first
+    mode: str                    # long, closing or free: what is right at the end by itself, see maker.py
 
     @property
     def conversions(self):

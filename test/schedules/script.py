@@ -8,6 +8,7 @@ import copy
 import shlex
 from dataclasses import replace
 
+import changes
 import checks
 from clock import DAY, HOUR, interval_micros, interval_text
 from schedule import CONVERSION_NAMES, bounds, literal, quote
@@ -56,6 +57,8 @@ class _Script:
         self.add(checks.SETUP, f"CREATE SCHEMA {quote(schedule.schema)};")
         for table in schedule.tables.values():
             self.make_table(table)
+        if schedule.mode == "closing":
+            self.add(changes.setup(schedule))
         for write in schedule.before:
             if write.what != "refused":
                 self.add(self.write(write))
@@ -242,6 +245,7 @@ class _Script:
             self.prepared.append((name, locked))
         elif ending == "during":
             self.now += operation.later
+            self.note(self.rules[operation.rule], self.as_of())
             self.add("BEGIN;", *writes)
             self.sessions([self.run_calls("run", self.rules[operation.rule], "10000")])
             self.add("COMMIT;")
@@ -263,6 +267,11 @@ class _Script:
     def as_of(self):
         return f"now() + interval {literal(interval_text(self.now))}"
 
+    def note(self, rule, as_of):
+        """A run begins: what has changed so far has changed before it."""
+        if self.schedule.mode == "closing":
+            self.add(changes.note_run(self.schedule, rule, as_of))
+
     def run_calls(self, procedure, rule, batch_size):
         return [f"SET attribution.batch_size = {batch_size};",
                 f"CALL attribution.{procedure}({literal(rule.name)}, as_of => {self.as_of()});"]
@@ -276,12 +285,14 @@ class _Script:
         else:
             self.known.add(operation.rule)
             self.ran_at = 0
+            self.note(rule, "clock_timestamp()")
             self.add("SELECT clock_timestamp() AS as_of \\gset", f"CALL attribution.run({literal(rule.name)});")
         self.after_run(rule)
 
     def called(self, procedure, rule, *arguments):
         self.known.add(self.rules.index(rule))
         self.ran_at = self.now
+        self.note(rule, self.as_of())
         self.add(f"SELECT {self.as_of()} AS as_of \\gset",
                  f"CALL attribution.{procedure}({', '.join([literal(rule.name), *arguments])}, as_of => :'as_of');")
 
@@ -299,6 +310,7 @@ class _Script:
         for procedure, rule, batch_size in operation.parts:
             if procedure == "reattribute" and self.prepared:
                 procedure = "run"
+            self.note(self.rules[rule], self.as_of())
             sessions.append(self.run_calls(procedure, self.rules[rule], batch_size))
         writes = [sql for sql in (self.write(write, True) for write in operation.writes) if sql]
         table = self.schedule.conversions
@@ -332,7 +344,9 @@ class _Script:
 
     def do_reconcile(self, operation):
         if not self.prepared:
-            self.add(f"CALL attribution.reconcile({literal(self.rules[operation.rule].name)});")
+            rule = self.rules[operation.rule]
+            self.note(rule, "clock_timestamp()")
+            self.add(f"CALL attribution.reconcile({literal(rule.name)});")
 
     def do_checkpoint(self, operation):
         """Everything decided anew is what a batch over the data of this moment gives."""
@@ -392,6 +406,12 @@ class _Script:
         self.known.clear()
         self.add("BEGIN;", f"TRUNCATE {self.table(leaf)};", *(self.write(write) for write in operation.writes),
                  "ROLLBACK;" if operation.ending == "rollback" else "COMMIT;")
+        self.unseen()
+
+    def unseen(self):
+        """The data has changed without a trigger."""
+        if self.schedule.mode == "closing":
+            self.add(changes.note_change(self.schedule))
 
     def do_rewrite(self, operation):
         """All the rows of a table move to another file."""
@@ -420,6 +440,7 @@ class _Script:
         else:
             self.detached ^= {key}
             self.add("COMMIT;")
+        self.unseen()
 
     def attach(self, table, leaf):
         part, rest = self.table(f"{table.name}_{leaf}"), self.table(f"{table.name}_default")
@@ -452,6 +473,7 @@ class _Script:
                      f"DROP TABLE {self.table(leaf)};", f"ALTER TABLE {self.table('copied')} RENAME TO {quote(leaf)};")
         self.add(*(self.write(replace(write, leaf=leaf)) for write in operation.writes))
         self.attach(table, operation.leaf)
+        self.unseen()
 
     # The end
 
@@ -465,13 +487,17 @@ class _Script:
         for n, rule in enumerate(self.rules):
             self.step(f"end of rule {n}")
             self.now = now + interval_micros(rule.settlement) + HOUR
-            self.called("run" if schedule.promised else "reattribute", rule)
+            self.called("reattribute" if schedule.mode == "free" else "run", rule)
             self.after_run(rule)
             self.now += interval_micros(rule.lateness) + DAY
             self.called("run", rule)
             self.after_run(rule)
-            self.add(checks.closed(schedule, rule, "open at the end"),
-                     checks.right(schedule, rule, "final"),
+            self.add(checks.closed(schedule, rule, "open at the end"))
+            if schedule.mode == "closing":
+                self.add(changes.right(schedule, rule, "what closed after the last change"))
+                self.called("reattribute", rule)
+                self.after_run(rule)
+            self.add(checks.right(schedule, rule, "final"),
                      checks.recorded(schedule, rule, "as of"),
                      checks.keep(schedule, rule))
             self.now += DAY
