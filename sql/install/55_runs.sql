@@ -361,20 +361,19 @@ BEGIN
     rest := jsonb_build_array(item || jsonb_build_object('first', chunk.past));
   END IF;
   rest := rest || (log.work - 0);
-  IF chunk.past - chunk.first > 1 THEN
+  IF chunk.past - chunk.first > 1 AND retries > 0 THEN
     rest := rest || jsonb_build_array(item || jsonb_build_object('first', chunk.first, 'pages', (chunk.first + chunk.past) / 2),
                                       item || jsonb_build_object('first', (chunk.first + chunk.past) / 2, 'pages', chunk.past));
-  ELSIF coalesce((item ->> 'tries')::integer, 0) < 3 THEN
+  ELSIF coalesce((item ->> 'tries')::integer, 0) < 3 AND retries > 0 THEN
     rest := rest || jsonb_build_array(item || jsonb_build_object('pages', chunk.past, 'tries', coalesce((item ->> 'tries')::integer, 0) + 1));
-  ELSE
+  ELSIF (item ->> 'relation')::oid <> ALL (log.passed_over) THEN
     RAISE WARNING 'rule "%": % is not looked through to its end: open transactions have changed conversions in it',
         log.rule, (item ->> 'relation')::oid::regclass
       USING HINT = CASE WHEN (item ->> 'reopen')::boolean THEN 'The next run will try again.' ELSE 'Try again when they have ended.' END;
-    UPDATE attribution.run_log AS l SET passed_over = array_append(array_remove(l.passed_over, (item ->> 'relation')::oid), (item ->> 'relation')::oid)
-      WHERE l.run = this_run;
+    UPDATE attribution.run_log AS l SET passed_over = l.passed_over || (item ->> 'relation')::oid WHERE l.run = this_run;
   END IF;
   UPDATE attribution.run_log AS l SET work = rest WHERE l.run = this_run;
-  RETURN retries;
+  RETURN greatest(retries - 1, 0);
 END
 $$;
 COMMENT ON FUNCTION attribution._recover(bigint, integer, text) IS 'After an error: how often a run may still repeat a step; null: the error ends the run.';
@@ -387,7 +386,7 @@ CREATE PROCEDURE attribution._work(this_run bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
   more boolean := true;
-  retries integer := 10;
+  retries integer := 20;
   code text;
   message text;
   detail text;

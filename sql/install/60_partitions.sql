@@ -621,7 +621,7 @@ BEGIN
                    key, pool.nspname, pool.relname) INTO remaining;
     IF remaining.count > 0 THEN
       RAISE WARNING '% rows stay in the default partition of %', remaining.count, relation
-        USING DETAIL = format('Their times lie between %s and %s.', remaining.oldest, remaining.newest),
+        USING DETAIL = coalesce('Their times lie between ' || remaining.oldest || ' and ' || remaining.newest || '.', 'They have no time.'),
               HINT = format('One run makes at most %s partitions for them, for finite times and where no other '
                             'partition is in the way.', most);
     END IF;

@@ -61,7 +61,7 @@ def _arrivals(schedule, rule):
     return f"""
     SELECT id, max(at) AS at
     FROM (SELECT at, (was).conversion_id AS old_id, (is_now).conversion_id AS new_id,
-              was IS NOT NULL AND {passes('was')} AS passed, is_now IS NOT NULL AND {passes('is_now')} AS passes,
+              was IS DISTINCT FROM NULL AND {passes('was')} AS passed, is_now IS DISTINCT FROM NULL AND {passes('is_now')} AS passes,
               (was).happened_at IS DISTINCT FROM (is_now).happened_at AS moved
           FROM (SELECT at, was, is_now FROM {place}.change) AS conversion_change) AS c
     CROSS JOIN LATERAL (VALUES (old_id, passed), (new_id, passes)) AS side (id, concerned)
