@@ -69,7 +69,7 @@ SELECT d.classid::regclass, d.objid FROM pg_depend AS d JOIN pg_extension AS e O
 WHERE e.extname = 'attribution' AND d.deptype = 'e' AND obj_description(d.objid, d.classid::regclass::name) IS NULL
   AND d.classid IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass)
   AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = d.objid AND c.relkind = 'c')
-  AND NOT EXISTS (SELECT FROM pg_type AS t JOIN pg_class AS c ON c.oid = t.typrelid WHERE t.oid = d.objid AND c.relkind <> 'c');
+  AND NOT EXISTS (SELECT FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid WHERE t.oid = d.objid AND (c.relkind <> 'c' OR t.typcategory = 'A'));
 -- Nothing is PUBLIC.
 SELECT p.oid::regprocedure FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
 WHERE p.pronamespace = 'attribution'::regnamespace AND a.grantee = 0;
