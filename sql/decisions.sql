@@ -153,6 +153,11 @@ SELECT attribution.alter_rule('orders', model => 'first_touch');
 -- Dropping a rule leaves its decisions, or not.
 SELECT attribution.drop_rule('orders');
 SELECT relname FROM pg_class AS c WHERE relnamespace = '"the ""books"'::regnamespace AND relkind IN ('p', 'r', 'v') AND NOT relispartition ORDER BY 1;
+SELECT attribution.drop_rule('events');
+SELECT attribution.create_rule('events', 'shop.events', 'uid', 'at');
+DROP VIEW shop.events_attribution;
+DROP TABLE shop.events_decisions, shop.events_credits, shop.events_decisions_history, shop.events_credits_history;
+SELECT attribution.create_rule('events', 'shop.events', 'uid', 'at');
 SELECT attribution.drop_rule('events', keep_decisions => false);
 SELECT relname FROM pg_class AS c WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('p', 'r', 'v') AND NOT relispartition ORDER BY 1;
 SELECT tgname FROM pg_trigger WHERE tgname LIKE 'attribution%';

@@ -186,6 +186,7 @@ DECLARE
   pending_made regclass;
   carried record;
   relation regclass;
+  taken text;
 BEGIN
   -- Schemas may have been renamed, and tables moved.
   UPDATE attribution.storage AS s SET place = n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -217,6 +218,15 @@ BEGIN
   END IF;
 
   IF kept.decisions IS NULL THEN
+    SELECT format('%I.%I', kept.place, n) INTO taken
+      FROM unnest(ARRAY[kept.decisions_name, kept.credits_name, kept.decisions_name || '_history', kept.credits_name || '_history',
+                        of_rule || '_pending', of_rule || '_attribution', of_rule || '_installations']) AS n
+      WHERE to_regclass(format('%I.%I', kept.place, n)) IS NOT NULL LIMIT 1;
+    IF FOUND THEN
+      RAISE EXCEPTION 'relation % exists already', taken USING ERRCODE = 'duplicate_table',
+        DETAIL = format('Rule "%s" would keep its decisions in a table of this name.', of_rule),
+        HINT = 'Drop or rename it, name other tables by decisions and credits, or give the rule another name.';
+    END IF;
     decisions_made := attribution._make_kept(kept.place, kept.decisions_name, header, 'conversion_id, conversion_time',
       format('What rule "%s" has decided: one row a conversion. Its credits are in %I.', of_rule, kept.credits_name));
     credits_made := attribution._make_kept(kept.place, kept.credits_name, credit, 'conversion_id, conversion_time, credit_position',
