@@ -165,7 +165,7 @@ CREATE FUNCTION attribution._spec(of_rule text, overrides jsonb)
 RETURNS TABLE (rule text, version integer, owner oid, conversions oid, id_column text, time_column text, filter text,
   path text, model text, empty text[], value_column text, carry text[], installation_key text[],
   reattribution_window bigint, allowed_lateness bigint, conversions_horizon timestamptz, decisions oid, credits oid,
-  decisions_history oid, credits_history oid, pending oid, installations oid, tier text, touchpoints oid, touch_id_column text, touch_time_column text,
+  decisions_history oid, credits_history oid, pending oid, installations oid, refiltered boolean, tier text, touchpoints oid, touch_id_column text, touch_time_column text,
   match text[], conversion_match text[], conflict text[], conversion_conflict text[], touch_filter text,
   predicate text, lookback_column text, lookback bigint, skew bigint, strict boolean, horizon timestamptz)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres AS $$
@@ -235,18 +235,17 @@ BEGIN
     SELECT wanted.rule, chosen.version, wanted.owner::oid, chosen.conversions::oid, chosen.id_column::text,
       chosen.time_column::text, chosen.filter, wanted_path, wanted_model, chosen.empty, chosen.value_column::text,
       chosen.carry::text[], chosen.installation_key, attribution._micros(chosen.reattribution_window),
-      attribution._micros(chosen.allowed_lateness), c.horizon, s.decisions::oid, s.credits::oid,
-      s.decisions_history::oid, s.credits_history::oid, s.pending::oid, s.installations::oid, t.tier, t.touchpoints::oid,
+      attribution._micros(chosen.allowed_lateness), attribution._horizon(chosen.conversions), s.decisions::oid, s.credits::oid,
+      s.decisions_history::oid, s.credits_history::oid, s.pending::oid, s.installations::oid,
+      s.refiltered_at IS NOT NULL, t.tier, t.touchpoints::oid,
       t.id_column::text, t.time_column::text, t.match::text[], t.conversion_match::text[], t.conflict::text[],
       t.conversion_conflict::text[], t.filter, t.predicate, t.lookback_column::text,
       attribution._micros(coalesce((overrides -> 'lookback' ->> t.tier)::interval, t.lookback)),
-      attribution._micros(t.skew), t.strict, p.horizon
+      attribution._micros(t.skew), t.strict, attribution._horizon(t.touchpoints)
     FROM (SELECT) AS the_rule
     LEFT JOIN attribution.storage AS s ON s.rule = $1
-    LEFT JOIN attribution.partitioning AS c ON c.relation = chosen.conversions
     LEFT JOIN attribution.tier AS t ON t.rule = $1 AND t.version = chosen.version
       AND NOT coalesce(overrides -> 'without_tiers' ? t.tier, false)
-    LEFT JOIN attribution.partitioning AS p ON p.relation = t.touchpoints
     ORDER BY t.strength;
 END
 $$;

@@ -18,9 +18,11 @@ CREATE TABLE attribution.storage (
   credits_history regclass,
   pending regclass,
   installations regclass,
-  flat regclass
+  flat regclass,
+  refiltered_at timestamptz
 );
 COMMENT ON TABLE attribution.storage IS 'The tables that a rule keeps its decisions in. They may be renamed; activate() then makes what calls them by name anew.';
+COMMENT ON COLUMN attribution.storage.refiltered_at IS 'When the rule got another filter. Until all is decided by it, decisions may stand on rows that are conversions no more.';
 COMMENT ON COLUMN attribution.storage.place IS 'The schema of the tables.';
 SELECT pg_catalog.pg_extension_config_dump('attribution.storage', '');
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.storage
@@ -296,7 +298,7 @@ BEGIN
       'outcome text, kind text, tier text, credit_position integer, touch_id %s, touch_time timestamptz, credit float8, value numeric, '
       'rule_version integer, decided_at timestamptz) LANGUAGE sql STABLE AS %L',
     kept.place, of_rule || '_decisions_as_of', shape.conversion_id, shape.touch_id,
-    attribution._decisions_as_of_sql(kept, '', '$1'));
+    attribution._decisions_as_of_sql(kept));
   EXECUTE format('COMMENT ON FUNCTION %s IS %L', signature, format('What rule "%s" had decided at a time.', of_rule));
   EXECUTE format('ALTER FUNCTION %s DEPENDS ON EXTENSION attribution', signature);
   IF owner <> current_user::regrole THEN
@@ -306,18 +308,15 @@ END
 $$;
 COMMENT ON FUNCTION attribution._show_storage(text, attribution._shape) IS 'Makes the view and the function that show what a rule has decided.';
 
-CREATE FUNCTION attribution._decisions_as_of_sql(kept attribution.storage, cast_ids text, at text) RETURNS text
+CREATE FUNCTION attribution._decisions_as_of_sql(kept attribution.storage) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT format(
-    'SELECT d.conversion_id%1$s, d.conversion_time, d.outcome, d.kind, c.tier, c.credit_position, c.touch_id%1$s, c.touch_time, '
-    'c.credit, d.value, d.rule_version, d.decided_at FROM %2$s AS d JOIN %3$s AS c ON c.conversion_id = d.conversion_id '
-    'AND c.conversion_time = d.conversion_time WHERE d.decided_at <= %6$s '
-    'UNION ALL SELECT d.conversion_id%1$s, d.conversion_time, d.outcome, d.kind, c.tier, c.credit_position, c.touch_id%1$s, c.touch_time, '
-    'c.credit, d.value, d.rule_version, d.decided_at FROM %4$s AS d JOIN %5$s AS c ON c.conversion_id = d.conversion_id '
-    'AND c.conversion_time = d.conversion_time AND c.decided_at = d.decided_at WHERE d.decided_at <= %6$s AND d.superseded_at > %6$s',
-    cast_ids, kept.decisions, kept.credits, kept.decisions_history, kept.credits_history, at)
+  SELECT string_agg(format(
+    'SELECT d.conversion_id, d.conversion_time, d.outcome, d.kind, c.tier, c.credit_position, c.touch_id, c.touch_time, c.credit, d.value, '
+    'd.rule_version, d.decided_at FROM %s AS d JOIN %s AS c ON c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time '
+    'AND c.decided_at = d.decided_at WHERE d.decided_at <= $1%s', t.headers, t.credits, t.condition), ' UNION ALL ')
+  FROM (VALUES (kept.decisions, kept.credits, ''), (kept.decisions_history, kept.credits_history, ' AND d.superseded_at > $1')) AS t(headers, credits, condition)
 $$;
-COMMENT ON FUNCTION attribution._decisions_as_of_sql(attribution.storage, text, text) IS 'The query for what a rule had decided at a time.';
+COMMENT ON FUNCTION attribution._decisions_as_of_sql(attribution.storage) IS 'The query for what a rule had decided at a time.';
 
 CREATE FUNCTION attribution._start_storing(of_rule text, version integer, shape attribution._shape) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -334,8 +333,8 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
-  SELECT r.owner, r.active_version, v.conversions, v.time_column, v.carry, v.installation_key, c.relowner,
-      past.installation_key AS past_key INTO STRICT stated
+  SELECT r.owner, r.active_version, v.conversions, v.time_column, v.carry, v.installation_key, v.filter, c.relowner,
+      past.installation_key AS past_key, past.filter AS past_filter INTO STRICT stated
     FROM attribution.rule AS r JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = _start_storing.version
     JOIN pg_class AS c ON c.oid = v.conversions
     LEFT JOIN attribution.rule_version AS past ON past.rule = r.rule AND past.version = r.active_version
@@ -346,6 +345,9 @@ BEGIN
       USING ERRCODE = 'undefined_column', HINT = 'Change carry by attribution.alter_rule().';
   END IF;
 
+  IF stated.active_version IS NOT NULL AND stated.filter IS DISTINCT FROM stated.past_filter THEN
+    UPDATE attribution.storage AS s SET refiltered_at = clock_timestamp() WHERE s.rule = of_rule;
+  END IF;
   -- Who was new by another key says nothing of this one.
   IF kept.installations IS NOT NULL AND stated.past_key IS DISTINCT FROM stated.installation_key THEN
     EXECUTE format('DROP TABLE %s', kept.installations);

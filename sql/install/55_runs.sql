@@ -10,7 +10,11 @@ DECLARE
 BEGIN
   IF TG_OP = 'UPDATE' AND OLD.rule <> NEW.rule
      OR EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = of_rule AND NOT pg_has_role(r.owner::oid, 'USAGE')) THEN
-    RAISE EXCEPTION 'must be owner of rule "%"', of_rule USING ERRCODE = 'insufficient_privilege';
+    -- Who owns the conversions may move them.
+    IF TG_OP <> 'INSERT' OR TG_TABLE_NAME <> 'reconciled'
+       OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = (to_jsonb(NEW) ->> 'leaf')::oid AND pg_has_role(c.relowner, 'USAGE')) THEN
+      RAISE EXCEPTION 'must be owner of rule "%"', of_rule USING ERRCODE = 'insufficient_privilege';
+    END IF;
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
   RETURN NEW;
@@ -26,6 +30,8 @@ CREATE TABLE attribution.run_log (
   finished_at timestamptz,
   pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
   as_of timestamptz NOT NULL,
+  since timestamptz,
+  until timestamptz,
   work jsonb NOT NULL,
   passed_over oid[] NOT NULL DEFAULT '{}',
   queued bigint NOT NULL DEFAULT 0,
@@ -42,6 +48,7 @@ CREATE TABLE attribution.run_log (
 );
 COMMENT ON TABLE attribution.run_log IS 'Every run of every rule. It has ended if finished_at is set; if not, it is still at it, or it was killed.';
 COMMENT ON COLUMN attribution.run_log.as_of IS 'The time that counted as now: what was due by then was decided.';
+COMMENT ON COLUMN attribution.run_log.since IS 'What reattribute() was asked for; null for other runs.';
 COMMENT ON COLUMN attribution.run_log.work IS 'Tables, or rests of them, that are yet to be looked through for conversions to queue.';
 COMMENT ON COLUMN attribution.run_log.passed_over IS 'Tables of which some pages were not looked through, because open transactions had changed conversions in them.';
 COMMENT ON COLUMN attribution.run_log.queued IS 'Conversions queued because they, or their decisions, had not been seen before, or for reattribute().';
@@ -82,12 +89,12 @@ CREATE FUNCTION attribution._require_own_transactions(procedure text) RETURNS vo
 LANGUAGE c AS 'MODULE_PATHNAME', 'attribution_require_own_transactions';
 COMMENT ON FUNCTION attribution._require_own_transactions(text) IS 'Raises an error where a procedure could not commit, or would not see what is new.';
 
-CREATE FUNCTION attribution._queue(rule text, relation regclass, decisions boolean, missing boolean, reopen boolean, first_page bigint, past_page bigint,
+CREATE FUNCTION attribution._queue(rule text, relation regclass, decisions boolean, missing boolean, unqueued boolean, reopen boolean, first_page bigint, past_page bigint,
   since timestamptz, until timestamptz, now timestamptz) RETURNS bigint
 LANGUAGE c AS 'MODULE_PATHNAME', 'attribution_queue';
-COMMENT ON FUNCTION attribution._queue(text, regclass, boolean, boolean, boolean, bigint, bigint, timestamptz, timestamptz, timestamptz) IS
+COMMENT ON FUNCTION attribution._queue(text, regclass, boolean, boolean, boolean, boolean, bigint, bigint, timestamptz, timestamptz, timestamptz) IS
 'Queues what some pages of a table of conversions, or of decisions, hold; missing: if there is no decision, or no conversion,
-to it; reopen: as if it had arrived at its time, or else long ago, to close at once. Returns how many.';
+to it; unqueued: if it is not in the queue; reopen: as if it had arrived at its time, or else long ago, to close at once. Returns how many.';
 
 CREATE FUNCTION attribution._run_batch(rule text, run bigint, now timestamptz, OUT claimed integer, OUT decided bigint,
   OUT changed bigint, OUT restated bigint, OUT withdrawn bigint, OUT kept bigint, OUT closed bigint, OUT tiers text[], OUT counts bigint[])
@@ -137,11 +144,11 @@ DECLARE
   gone oid[];
   stated record;
 BEGIN
-  SELECT v.conversions, v.time_column, p.horizon, s.decisions, 'attribution_' || r.rule AS trigger_name INTO STRICT stated
+  SELECT v.conversions, v.time_column, attribution._horizon(v.conversions) AS horizon, s.decisions, 'attribution_' || r.rule AS trigger_name
+    INTO STRICT stated
     FROM attribution.rule AS r
     JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
     JOIN attribution.storage AS s ON s.rule = r.rule
-    LEFT JOIN attribution.partitioning AS p ON p.relation = v.conversions
     WHERE r.rule = of_rule;
   -- What was attached, or holds other rows than before. Where the rule knows the table, or others of it, rows with a decision
   -- may differ from what was decided; in another file under the same trigger they can't.
@@ -164,7 +171,7 @@ BEGIN
                'since', coalesce(lower(lost), '-infinity'), 'until', coalesce(upper(lost), 'infinity')) ORDER BY l.span, l.leaf::oid), '[]')
       FROM attribution._leaves(stated.decisions, 'conversion_time', NULL) AS l WHERE l.span && lost);
   END IF;
-  RETURN work || known || (SELECT coalesce(jsonb_agg(jsonb_build_object('forget', g)), '[]') FROM unnest(gone) AS g);
+  RETURN attribution._with_last_look(work) || known || (SELECT coalesce(jsonb_agg(jsonb_build_object('forget', g)), '[]') FROM unnest(gone) AS g);
 END
 $$;
 COMMENT ON FUNCTION attribution._reconciliation(text) IS 'The tables to look through for what no trigger has seen: existing rows, attached, detached and truncated partitions.';
@@ -221,17 +228,31 @@ BEGIN
   END IF;
   work := attribution._reconciliation(of_rule);
   IF procedure = 'reconcile' THEN
-    work := work || (SELECT coalesce(jsonb_agg(w), '[]') FROM jsonb_array_elements(attribution._work_on(of_rule, true, '-infinity', 'infinity')) AS w
-                     WHERE (w ->> 'decisions')::boolean);
+    work := work || attribution._with_last_look((
+      SELECT coalesce(jsonb_agg(w), '[]') FROM jsonb_array_elements(attribution._work_on(of_rule, true, '-infinity', 'infinity')) AS w
+       WHERE (w ->> 'decisions')::boolean));
   ELSIF procedure = 'reattribute' THEN
-    work := work || attribution._work_on(of_rule, false, coalesce(since, '-infinity'), coalesce(until, 'infinity'));
+    work := work || attribution._with_last_look(attribution._work_on(of_rule, false, since, until));
   END IF;
-  INSERT INTO attribution.run_log (rule, procedure, as_of, work) VALUES (of_rule, procedure, coalesce(as_of, clock_timestamp()), work)
+  INSERT INTO attribution.run_log (rule, procedure, as_of, since, until, work)
+    VALUES (of_rule, procedure, coalesce(as_of, clock_timestamp()), since, until, work)
     RETURNING run INTO STRICT started;
   RETURN started;
 END
 $$;
 COMMENT ON FUNCTION attribution._start_run(text, text, timestamptz, timestamptz, timestamptz) IS 'Checks that a rule can run, and enters a run into the log. Returns its number.';
+
+CREATE FUNCTION attribution._with_last_look(work jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(jsonb_agg(i.item ORDER BY i.last, w.at), '[]')
+  FROM jsonb_array_elements(work) WITH ORDINALITY AS w(item, at)
+  CROSS JOIN LATERAL (SELECT w.item, 0 AS last
+                      UNION ALL
+                      SELECT w.item - 'pages' - 'first' || '{"unqueued": true}', 1 WHERE (w.item ->> 'pages')::bigint > 1000) AS i
+$$;
+COMMENT ON FUNCTION attribution._with_last_look(jsonb) IS
+'Tables to look through, with a last look in one snapshot at those that take several chunks: between two of them a row may
+have moved to pages that were looked through before.';
 
 CREATE FUNCTION attribution._chunk(item jsonb, OUT first bigint, OUT past bigint) RETURNS record
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -255,7 +276,7 @@ BEGIN
   -- Queueing waits for transactions that have changed the same conversions; not for long, as they may come to wait for us.
   PERFORM set_config('lock_timeout', '500ms', true);
   found_queued := attribution._queue(log.rule, (item ->> 'relation')::oid::regclass, (item ->> 'decisions')::boolean, (item ->> 'missing')::boolean,
-    (item ->> 'reopen')::boolean, chunk.first, chunk.past, (item ->> 'since')::timestamptz, (item ->> 'until')::timestamptz, log.as_of);
+    item ? 'unqueued', (item ->> 'reopen')::boolean, chunk.first, chunk.past, (item ->> 'since')::timestamptz, (item ->> 'until')::timestamptz, log.as_of);
   UPDATE attribution.run_log AS l SET queued = l.queued + found_queued WHERE l.run = this_run;
   IF chunk.past IS NULL OR chunk.past >= (item ->> 'pages')::bigint THEN
     RETURN '[]';
@@ -325,6 +346,10 @@ DECLARE
   log attribution.run_log;
 BEGIN
   UPDATE attribution.run_log AS l SET finished_at = clock_timestamp() WHERE l.run = this_run RETURNING * INTO STRICT log;
+  -- All of it was decided by the filter as it is: no decision stands on a row that is a conversion no more.
+  IF log.passed_over = '{}' AND (log.procedure = 'reconcile' OR log.since = '-infinity' AND log.until = 'infinity') THEN
+    UPDATE attribution.storage AS s SET refiltered_at = NULL WHERE s.rule = log.rule AND s.refiltered_at < log.started_at;
+  END IF;
   RAISE NOTICE 'rule "%": % decided in % s%', log.rule, log.decided, round(extract(epoch FROM log.finished_at - log.started_at), 1),
     coalesce((SELECT ' (' || string_agg(value || ' ' || key, ', ' ORDER BY value::bigint DESC, key) || ')' FROM jsonb_each_text(log.outcomes)), '')
     USING DETAIL = format('queued %s, batches %s, new %s, restated %s, withdrawn %s, kept beyond the horizon %s, closed %s',
@@ -364,6 +389,10 @@ BEGIN
   IF chunk.past - chunk.first > 1 AND retries > 0 THEN
     rest := rest || jsonb_build_array(item || jsonb_build_object('first', chunk.first, 'pages', (chunk.first + chunk.past) / 2),
                                       item || jsonb_build_object('first', (chunk.first + chunk.past) / 2, 'pages', chunk.past));
+    IF NOT EXISTS (SELECT FROM jsonb_array_elements(rest) AS w
+                   WHERE w ? 'unqueued' AND w -> 'relation' = item -> 'relation' AND w -> 'missing' = item -> 'missing') THEN
+      rest := rest || jsonb_build_array(item - 'pages' - 'first' || '{"unqueued": true}');
+    END IF;
   ELSIF coalesce((item ->> 'tries')::integer, 0) < 3 AND retries > 0 THEN
     rest := rest || jsonb_build_array(item || jsonb_build_object('pages', chunk.past, 'tries', coalesce((item ->> 'tries')::integer, 0) + 1));
   ELSIF (item ->> 'relation')::oid <> ALL (log.passed_over) THEN
@@ -432,7 +461,7 @@ CREATE PROCEDURE attribution.reattribute(rule text, since timestamptz DEFAULT '-
   as_of timestamptz DEFAULT NULL)
 LANGUAGE plpgsql AS $$
 BEGIN
-  CALL attribution._work(attribution._start_run('reattribute', rule, as_of, since, until));
+  CALL attribution._work(attribution._start_run('reattribute', rule, as_of, coalesce(since, '-infinity'), coalesce(until, 'infinity')));
 END
 $$;
 COMMENT ON PROCEDURE attribution.reattribute(text, timestamptz, timestamptz, timestamptz) IS
@@ -452,11 +481,7 @@ tables that it does not know yet; this is for when a trigger was disabled, or da
 CREATE FUNCTION attribution.decisions_as_of(rule text, at timestamptz)
 RETURNS TABLE (conversion_id text, conversion_time timestamptz, outcome text, kind text, tier text, credit_position integer,
   touch_id text, touch_time timestamptz, credit float8, value numeric, rule_version integer, decided_at timestamptz)
-LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN QUERY EXECUTE attribution._decisions_as_of_sql(attribution._kept(rule), '::text', '$1') USING at;
-END
-$$;
+LANGUAGE c STABLE ROWS 10000 COST 10000 AS 'MODULE_PATHNAME', 'attribution_decisions_as_of';
 COMMENT ON FUNCTION attribution.decisions_as_of(text, timestamptz) IS
 'What a rule had decided at a time, as it was believed then: one row a credit. Needs SELECT on the tables of the rule''s
 decisions. Ids come as text; <rule>_decisions_as_of() gives them their own types.';
@@ -467,46 +492,45 @@ RETURNS TABLE (conversion_id text, conversion_time timestamptz, outcome text, ti
 LANGUAGE c STABLE ROWS 10000 COST 100000 AS 'MODULE_PATHNAME', 'attribution_outlook';
 COMMENT ON FUNCTION attribution._outlook(text, timestamptz, timestamptz, jsonb) IS 'attribute() with what decisions keep besides: for diff().';
 
+CREATE FUNCTION attribution._stored(rule text, since timestamptz, until timestamptz, by name[])
+RETURNS TABLE (conversion_id text, conversion_time timestamptz, tier text, touch_id text, touch_time timestamptz, value numeric, carried text[])
+LANGUAGE c STABLE ROWS 10000 COST 10000 AS 'MODULE_PATHNAME', 'attribution_stored';
+COMMENT ON FUNCTION attribution._stored(text, timestamptz, timestamptz, name[]) IS 'What a rule has decided, with its first credits and some carried columns: for diff().';
+
 CREATE FUNCTION attribution.diff(rule text, overrides jsonb DEFAULT '{}', since timestamptz DEFAULT '-infinity',
   until timestamptz DEFAULT 'infinity', by name[] DEFAULT '{}')
 RETURNS TABLE (from_tier text, from_by text[], to_tier text, to_by text[], conversions bigint, value numeric)
-LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD'
-SET intervalstyle = postgres SET extra_float_digits = 1 SET bytea_output = hex AS $$
+LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
 DECLARE
-  kept CONSTANT attribution.storage := attribution._kept(rule);
   stated record;
   places integer[];
 BEGIN
+  PERFORM attribution._kept(rule);
   overrides := jsonb_build_object('version', (SELECT max(v.version) FROM attribution.rule_version AS v WHERE v.rule = diff.rule))
                || coalesce(overrides, '{}');
-  SELECT v.carry, p.horizon INTO STRICT stated
-    FROM attribution.rule_version AS v LEFT JOIN attribution.partitioning AS p ON p.relation = v.conversions
+  SELECT v.carry, attribution._horizon(v.conversions) AS horizon INTO STRICT stated FROM attribution.rule_version AS v
     WHERE v.rule = diff.rule AND v.version = (overrides ->> 'version')::integer;
   places := ARRAY(SELECT array_position(stated.carry, b) FROM unnest(by) WITH ORDINALITY AS u(b, k) ORDER BY k);
   IF array_position(places, NULL) IS NOT NULL THEN
     RAISE EXCEPTION 'decisions of rule "%" do not carry all of %', rule, by USING ERRCODE = 'undefined_column',
       HINT = 'by names columns that the rule carries: attribution.rules lists them.';
   END IF;
-  RETURN QUERY EXECUTE format($query$
+  RETURN QUERY
     SELECT moves.from_tier, moves.from_by, moves.to_tier, moves.to_by, count(*), sum(moves.value)
     FROM (
       SELECT CASE WHEN o.conversion_id IS NULL THEN 'undecided' ELSE coalesce(o.tier, 'organic') END AS from_tier, o.carried AS from_by,
         CASE WHEN n.conversion_id IS NULL THEN 'no conversion' ELSE coalesce(n.tier, 'organic') END AS to_tier,
-        ARRAY(SELECT n.carried[p] FROM unnest($5) WITH ORDINALITY AS u(p, k) WHERE n.tier IS NOT NULL ORDER BY k) AS to_by,
+        ARRAY(SELECT n.carried[p] FROM unnest(places) WITH ORDINALITY AS u(p, k) WHERE n.tier IS NOT NULL ORDER BY k) AS to_by,
         coalesce(n.value, o.value) AS value
-      FROM (SELECT d.conversion_id::text, d.conversion_time, c.tier, c.touch_id::text, c.touch_time, d.value,
-              CASE WHEN c.tier IS NULL THEN '{}' ELSE ARRAY[%s]::text[] END AS carried
-            FROM %s AS d JOIN %s AS c ON c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time AND c.credit_position = 1
-            WHERE d.conversion_time >= $2 AND (d.conversion_time < $3 OR $3 = 'infinity')) AS o
-      FULL JOIN (SELECT * FROM attribution._outlook($1, $2, $3, $4) AS a WHERE a.credit_position = 1) AS n
+      FROM attribution._stored(rule, since, until, by) AS o
+      FULL JOIN (SELECT * FROM attribution._outlook(rule, since, until, overrides) AS a WHERE a.credit_position = 1) AS n
         ON n.conversion_id = o.conversion_id AND n.conversion_time = o.conversion_time
       WHERE ((o.tier, o.touch_id, o.touch_time) IS DISTINCT FROM (n.tier, n.touch_id, n.touch_time)
-           OR (o.conversion_id IS NULL) <> (n.conversion_id IS NULL)) AND
-           (o.conversion_id IS NULL OR coalesce(NOT n.beyond_horizon, o.conversion_time >= $6, true))
+             OR (o.conversion_id IS NULL) <> (n.conversion_id IS NULL))
+        AND (o.conversion_id IS NULL OR coalesce(NOT n.beyond_horizon, o.conversion_time >= stated.horizon, true))
     ) AS moves
-    GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4$query$,
-    (SELECT string_agg(format('c.%I::text', b), ', ' ORDER BY k) FROM unnest(by) WITH ORDINALITY AS u(b, k)), kept.decisions, kept.credits)
-    USING rule, since, until, overrides, places, stated.horizon;
+    GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4;
 END
 $$;
 COMMENT ON FUNCTION attribution.diff(text, jsonb, timestamptz, timestamptz, name[]) IS
@@ -516,44 +540,31 @@ that conversions move: from and to which tier (or organic; undecided: nothing is
 leave it out) and which values of carried columns (by), how many, and what they are worth. Decisions beyond the horizon,
 which reattribute() leaves alone, are not compared. Needs SELECT on what the rule reads and on the tables of its decisions.';
 
-CREATE FUNCTION attribution._backlog()
-RETURNS TABLE (rule text, undecided bigint, open bigint, due bigint, oldest_pending timestamptz, lag interval, next_due timestamptz)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  kept record;
-BEGIN
-  FOR kept IN
-    SELECT s.rule, s.pending FROM attribution.storage AS s JOIN pg_class AS c ON c.oid = s.pending AND c.relkind IN ('r', 'p') JOIN pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') ORDER BY s.rule
-  LOOP
-    RETURN QUERY EXECUTE format(
-      'SELECT $1, count(*) FILTER (WHERE arrived_at IS NULL), count(*) FILTER (WHERE arrived_at IS NOT NULL), '
-      'count(*) FILTER (WHERE due <= clock_timestamp()), min(queued_at) FILTER (WHERE arrived_at IS NULL), '
-      'clock_timestamp() - min(queued_at) FILTER (WHERE arrived_at IS NULL), min(due) FROM %s', kept.pending) USING kept.rule;
-  END LOOP;
-END
+CREATE FUNCTION attribution._backlog(rule text)
+RETURNS TABLE (undecided bigint, open bigint, due bigint, oldest_pending timestamptz, lag interval, next_due timestamptz)
+LANGUAGE c STABLE ROWS 1 COST 10000 AS 'MODULE_PATHNAME', 'attribution_backlog';
+COMMENT ON FUNCTION attribution._backlog(text) IS 'What waits in a rule''s queue.';
+CREATE FUNCTION attribution._outcomes(rule text)
+RETURNS TABLE (outcome text, kind text, tier text, conversions bigint, value numeric)
+LANGUAGE c STABLE ROWS 10 COST 10000 AS 'MODULE_PATHNAME', 'attribution_outcomes';
+COMMENT ON FUNCTION attribution._outcomes(text) IS 'A rule''s decisions by outcome, kind and tier.';
+CREATE FUNCTION attribution._oldest_pending(rule text) RETURNS timestamptz
+LANGUAGE c STABLE COST 10000 AS 'MODULE_PATHNAME', 'attribution_oldest_pending';
+COMMENT ON FUNCTION attribution._oldest_pending(text) IS 'The time of the oldest conversion in a rule''s queue.';
+
+CREATE FUNCTION attribution._can_read(relation regclass) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = relation AND has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))
 $$;
-COMMENT ON FUNCTION attribution._backlog() IS 'The rows of the view backlog.';
-CREATE VIEW attribution.backlog AS SELECT * FROM attribution._backlog();
+COMMENT ON FUNCTION attribution._can_read(regclass) IS 'Whether a table is there, and the caller''s to read.';
+
+CREATE VIEW attribution.backlog AS
+  SELECT s.rule, b.undecided, b.open, b.due, b.oldest_pending, b.lag, b.next_due
+  FROM attribution.storage AS s CROSS JOIN LATERAL attribution._backlog(s.rule) AS b WHERE attribution._can_read(s.pending);
 COMMENT ON VIEW attribution.backlog IS
 'For each rule whose queue you may read: conversions never decided (undecided), decided and open, due by now; since when the
 oldest undecided one waits, and how long; when something is due next. Reads the whole queue.';
-
-CREATE FUNCTION attribution._outcomes()
-RETURNS TABLE (rule text, outcome text, kind text, tier text, conversions bigint, value numeric)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  kept record;
-BEGIN
-  FOR kept IN
-    SELECT s.rule, s.decisions FROM attribution.storage AS s JOIN pg_class AS c ON c.oid = s.decisions AND c.relkind IN ('r', 'p') JOIN pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') ORDER BY s.rule
-  LOOP
-    RETURN QUERY EXECUTE format('SELECT $1, outcome, kind, tier, count(*), sum(value) FROM %s GROUP BY 2, 3, 4 ORDER BY 2, 3, 4', kept.decisions)
-      USING kept.rule;
-  END LOOP;
-END
-$$;
-COMMENT ON FUNCTION attribution._outcomes() IS 'The rows of the view outcomes.';
-CREATE VIEW attribution.outcomes AS SELECT * FROM attribution._outcomes();
+CREATE VIEW attribution.outcomes AS
+  SELECT s.rule, o.outcome, o.kind, o.tier, o.conversions, o.value
+  FROM attribution.storage AS s CROSS JOIN LATERAL attribution._outcomes(s.rule) AS o WHERE attribution._can_read(s.decisions);
 COMMENT ON VIEW attribution.outcomes IS 'Decisions by outcome, kind and tier, with what they are worth, for each rule whose decisions you may read. Reads them all.';

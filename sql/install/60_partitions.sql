@@ -48,6 +48,39 @@ SELECT pg_catalog.pg_extension_config_dump('attribution.partitioning',
   'WHERE EXISTS (SELECT FROM pg_catalog.pg_class WHERE pg_class.oid = relation)');
 
 
+CREATE FUNCTION attribution._sources(relation regclass) RETURNS SETOF regclass
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH RECURSIVE source(oid) AS (
+    SELECT relation::oid
+     UNION
+    SELECT found.oid
+      FROM source s
+     CROSS JOIN LATERAL (
+       SELECT d.refobjid AS oid
+         FROM pg_rewrite r
+         JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+        WHERE r.ev_class = s.oid
+        UNION ALL
+       SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = s.oid) found
+  )
+  SELECT s.oid::regclass FROM source s
+$$;
+COMMENT ON FUNCTION attribution._sources(regclass) IS
+  'A relation, the tables and views that it reads if it is a view, and the tables that those are partitions of.';
+
+
+CREATE FUNCTION attribution._horizon(relation regclass) RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT max(p.horizon) FROM attribution.partitioning p WHERE p.horizon IS NOT NULL AND p.relation IN (SELECT attribution._sources(relation))
+$$;
+COMMENT ON FUNCTION attribution._horizon(regclass) IS
+  'How far back the data of a relation reaches; of a view, how far that of all it reads does. NULL: nothing was dropped.';
+
+
 CREATE FUNCTION attribution._partition_column(relation regclass) RETURNS name
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -382,6 +415,21 @@ BEGIN
   IF fence IS NOT NULL THEN
     EXECUTE format('ALTER TABLE %I.%I DROP CONSTRAINT attribution_fence', pool.nspname, pool.relname);
   END IF;
+  -- What was empty, or moved from a partition that rules know, holds nothing that they have not queued.
+  INSERT INTO attribution.reconciled (rule, leaf, filenode, queueing, span)
+    SELECT v.rule, n.leaf, pg_relation_filenode(n.leaf), t.oid, tstzrange(n.start, n.start + granularity)
+      FROM attribution.rule_version v
+      JOIN attribution.rule r ON r.rule = v.rule AND r.active_version = v.version
+     CROSS JOIN LATERAL (
+       SELECT m AS start, format('%I.%I', parent.nspname, attribution._partition_name(parent.relname, m, granularity))::regclass AS leaf
+         FROM unnest(missing) m) n
+      JOIN pg_trigger t ON t.tgrelid = n.leaf AND t.tgname = 'attribution_' || v.rule
+     WHERE v.conversions = relation
+       AND EXISTS (SELECT FROM attribution.reconciled k WHERE k.rule = v.rule
+                      AND (n.start <> ALL (occupied)
+                           OR k.leaf = to_regclass(quote_ident(pool.nspname) || '.' || quote_ident(pool.relname)) AND k.filenode = pg_relation_filenode(k.leaf::regclass)
+                              AND k.queueing = (SELECT q.oid FROM pg_trigger q WHERE q.tgrelid = k.leaf AND q.tgname = t.tgname)))
+    ON CONFLICT DO NOTHING;
   made := cardinality(missing);
 END
 $$;
@@ -438,37 +486,20 @@ COMMENT ON FUNCTION attribution.make_partitions(regclass, timestamptz, timestamp
 
 
 CREATE FUNCTION attribution._needed_since(relation regclass) RETURNS timestamptz
-LANGUAGE plpgsql
+LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-  reader record;
-  oldest timestamptz;
-  needed timestamptz := 'infinity';
-BEGIN
-  FOR reader IN
-    SELECT s.pending, r.rule, max(n.lookback) AS lookback
-      FROM attribution.rule r
-      JOIN attribution.storage s ON s.rule = r.rule
-      JOIN attribution.rule_version v ON v.rule = r.rule AND v.version = r.active_version
-     CROSS JOIN LATERAL (
-       SELECT interval '0' WHERE v.conversions = relation
-       UNION ALL
-       SELECT t.lookback FROM attribution.tier t
-        WHERE t.rule = r.rule AND t.version = r.active_version AND t.touchpoints = relation) AS n(lookback)
-     GROUP BY s.pending, r.rule
-  LOOP
-    -- The tables may belong to different roles; who drops partitions need not be able to read every rule's queue.
-    CONTINUE WHEN NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = reader.pending AND c.relkind = 'r'); -- no view's code is run
-    IF NOT has_table_privilege(reader.pending, 'SELECT') THEN
-      RAISE EXCEPTION 'cannot tell which partitions of % rule "%" needs', relation, reader.rule
-        USING ERRCODE = 'insufficient_privilege', HINT = format('GRANT SELECT ON %s TO %I;', reader.pending, current_user);
-    END IF;
-    EXECUTE format('SELECT min(conversion_time) FROM %s', reader.pending) INTO oldest;
-    needed := least(needed, oldest - make_interval(secs => extract(epoch FROM reader.lookback)::float8));
-  END LOOP;
-  RETURN needed;
-END
+  SELECT coalesce(min(attribution._oldest_pending(n.rule) - make_interval(secs => extract(epoch FROM n.lookback)::float8)), 'infinity')
+    FROM (SELECT r.rule, max(u.lookback) AS lookback
+            FROM attribution.rule r
+            JOIN attribution.storage s ON s.rule = r.rule
+            JOIN attribution.rule_version v ON v.rule = r.rule AND v.version = r.active_version
+           CROSS JOIN LATERAL (
+             SELECT interval '0', v.conversions
+              UNION ALL
+             SELECT t.lookback, t.touchpoints FROM attribution.tier t WHERE t.rule = r.rule AND t.version = r.active_version) AS u(lookback, reads)
+           WHERE relation IN (SELECT attribution._sources(u.reads))
+           GROUP BY r.rule) n
 $$;
 COMMENT ON FUNCTION attribution._needed_since(regclass) IS
   'Since when rows of a table are needed by conversions that are pending or open; infinity if by none.';

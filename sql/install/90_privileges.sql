@@ -17,11 +17,14 @@ GRANT EXECUTE ON FUNCTION
   attribution._check_rule(text, text, text[]),
   attribution.decisions_as_of(text, timestamptz),
   attribution._kept(text),
-  attribution._decisions_as_of_sql(attribution.storage, text, text),
   attribution.diff(text, jsonb, timestamptz, timestamptz, name[]),
   attribution._outlook(text, timestamptz, timestamptz, jsonb),
-  attribution._backlog(),
-  attribution._outcomes()
+  attribution._stored(text, timestamptz, timestamptz, name[]),
+  attribution._backlog(text),
+  attribution._outcomes(text),
+  attribution._can_read(regclass),
+  attribution._sources(regclass),
+  attribution._horizon(regclass)
 TO attribution_reader;
 
 -- A rule is run by whoever has its owner's privileges; the functions and the guards see to that.
@@ -40,10 +43,11 @@ GRANT EXECUTE ON FUNCTION
   attribution._recover(bigint, integer, text),
   attribution._raise(text, text, text, text),
   attribution._fail_run(bigint, text, text),
-  attribution._queue(text, regclass, boolean, boolean, boolean, bigint, bigint, timestamptz, timestamptz, timestamptz),
+  attribution._queue(text, regclass, boolean, boolean, boolean, boolean, bigint, bigint, timestamptz, timestamptz, timestamptz),
   attribution._run_batch(text, bigint, timestamptz),
   attribution._is_reconciled(text, oid[]),
   attribution._chunk(jsonb),
+  attribution._with_last_look(jsonb),
   attribution._look_through(bigint, jsonb),
   attribution._leaves(regclass, name, name),
   attribution._work_on(text, boolean, timestamptz, timestamptz),
@@ -52,6 +56,7 @@ GRANT EXECUTE ON FUNCTION
 TO attribution_writer;
 GRANT INSERT, UPDATE ON attribution.run_log TO attribution_writer;
 GRANT INSERT, UPDATE, DELETE ON attribution.reconciled TO attribution_writer;
+GRANT UPDATE (refiltered_at) ON attribution.storage TO attribution_writer;
 
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA attribution TO attribution_admin;
 GRANT INSERT, UPDATE, DELETE ON attribution.rule, attribution.rule_version, attribution.tier, attribution.partitioning,

@@ -145,11 +145,35 @@ bool has_column(const Relation &relation, const std::string &name) {
   return pg::call([&] { return get_attnum(relation.oid, name.c_str()) > 0; });
 }
 
+/// The conversion columns that an expression over "conversion" depends on, as it names them. Names of other tables, in
+/// subqueries, are not told from those of the conversion; a few too many do no harm.
+std::vector<pg::ColumnName> columns_of_conversion(const Relation &conversions, const std::string &expression,
+                                                  const std::string &what) {
+  std::vector<pg::ColumnName> columns;
+  bool whole_row = false;
+  for (const pg::ColumnName &name : pg::columns_of_expression(expression, what)) {
+    const bool bare = name.qualifier.empty();
+    if (!name.column.empty() && (bare || name.qualifier == "conversion") && has_column(conversions, name.column))
+      columns.push_back(name);
+    else if (name.column.empty() || name.qualifier == "conversion" || (bare && name.column == "conversion"))
+      whole_row = true;
+  }
+  if (whole_row)
+    for (int number = 1;; ++number) {
+      const char *column =
+          pg::call([&] { return get_attname(conversions.oid, static_cast<AttrNumber>(number), true); });
+      if (column == nullptr)
+        break;
+      if (has_column(conversions, column)) // not one that was dropped
+        columns.push_back({"conversion", column});
+    }
+  return columns;
+}
+
 /// What is computed of a conversion. The columns it names settle ties, as all do that a decision depends on.
 Expression bind_expression(Binding &binding, const std::string &expression, const std::string &what) {
-  for (const pg::ColumnName &name : pg::columns_of_expression(expression, what))
-    if ((name.qualifier.empty() || name.qualifier == "conversion") && has_column(binding.conversions, name.column) &&
-        name.column != binding.id.name && name.column != binding.time.name)
+  for (const pg::ColumnName &name : columns_of_conversion(binding.conversions, expression, what))
+    if (name.column != binding.id.name && name.column != binding.time.name)
       use_column(binding, name.column, what);
   Expression result;
   result.sql = embed(expression);
@@ -183,9 +207,8 @@ void bind_used(Binding &binding, const RuleSpec &spec) {
     add(binding.used, column.name);
   if (spec.filter.empty())
     return;
-  for (const pg::ColumnName &name : pg::columns_of_expression(spec.filter, "filter of rule " + in_quotes(spec.name))) {
-    if (!has_column(binding.conversions, name.column))
-      continue; // of another table, in a subquery
+  for (const pg::ColumnName &name :
+       columns_of_conversion(binding.conversions, spec.filter, "filter of rule " + in_quotes(spec.name))) {
     add(binding.used, name.column);
     if (name.qualifier.empty())
       add(binding.filter_columns, name.column);
@@ -286,6 +309,12 @@ bool has_unique_id(const Binding &binding) {
 }
 
 } // namespace
+
+void lock_relations(const RuleSpec &spec) {
+  pg::call([&] { LockRelationOid(spec.conversions, AccessShareLock); });
+  for (const TierSpec &tier : spec.tiers)
+    pg::call([&] { LockRelationOid(tier.touchpoints, AccessShareLock); });
+}
 
 Binding bind(RuleSpec spec) {
   Binding binding;

@@ -27,7 +27,7 @@ void claim(const Binding &binding, core::Micros now, std::uint32_t most, Claims 
     bool null = true;
     claims.ids.push_back(binding.id.type.copy(rows.get(row, 1, &null)));
     claims.times.push_back(DatumGetTimestampTz(rows.get(row, 2, &null)));
-    claims.elsewhere.push_back(DatumGetBool(rows.get(row, 3, &null)));
+    claims.elsewhere.push_back(binding.spec.storage->refiltered || DatumGetBool(rows.get(row, 3, &null)));
     const Datum arrival = rows.get(row, 4, &null);
     claims.arrivals.push_back(null ? std::nullopt : std::optional<core::Micros>(DatumGetTimestampTz(arrival)));
   }
@@ -133,6 +133,10 @@ std::int64_t queue(const Binding &binding, const Sweep &sweep, core::Micros now)
   else if (sweep.missing)
     where += " AND NOT EXISTS (SELECT FROM " + relation_name(binding.spec.storage->decisions) +
              " AS decision WHERE decision.conversion_id = " + id + " AND decision.conversion_time = " + at + ")";
+
+  if (sweep.unqueued)
+    where +=
+        " AND NOT EXISTS (SELECT FROM " + pending_of(binding) + " AS queued WHERE queued.conversion_id = " + id + ")";
 
   // An open conversion keeps its ladder, and comes now.
   const std::string arrival = sweep.reopen ? "LEAST(found.at, $3)" : "'-infinity'";

@@ -51,6 +51,7 @@ struct Sweep {
   Oid relation = InvalidOid; ///< a table without partitions: of the conversion table, or of the decisions
   bool decisions = false;    ///< it is one of decisions
   bool missing = false;      ///< only conversions without a decision; only decisions without a conversion
+  bool unqueued = false;     ///< only what is not in the queue
   bool reopen = false;       ///< as if it had arrived when it happened; otherwise long ago, so that it closes at once
   std::optional<std::pair<std::int64_t, std::int64_t>> pages; ///< from, to; nothing: all
   core::Micros since = core::kMinusInfinity, until = core::kInfinity;

@@ -60,14 +60,15 @@ private:
 } // namespace
 
 RuleSpec load_spec(Datum rule_name, Datum overrides) {
-  const pg::Rows rows = pg::query("SELECT rule, version, owner, conversions, id_column, time_column, filter, path,"
-                                  " model, empty, value_column, carry, installation_key, reattribution_window,"
-                                  " allowed_lateness, conversions_horizon, decisions, credits, decisions_history,"
-                                  " credits_history, pending, installations, tier, touchpoints, touch_id_column, "
-                                  "touch_time_column, match, conversion_match,"
-                                  " conflict, conversion_conflict, touch_filter, predicate, lookback_column,"
-                                  " lookback, skew, strict, horizon FROM attribution._spec($1, $2)",
-                                  {TEXTOID, JSONBOID}, {{rule_name, false}, {overrides, false}});
+  const pg::Rows rows =
+      pg::query("SELECT rule, version, owner, conversions, id_column, time_column, filter, path,"
+                " model, empty, value_column, carry, installation_key, reattribution_window,"
+                " allowed_lateness, conversions_horizon, decisions, credits, decisions_history,"
+                " credits_history, pending, installations, refiltered, tier, touchpoints, touch_id_column, "
+                "touch_time_column, match, conversion_match,"
+                " conflict, conversion_conflict, touch_filter, predicate, lookback_column,"
+                " lookback, skew, strict, horizon FROM attribution._spec($1, $2)",
+                {TEXTOID, JSONBOID}, {{rule_name, false}, {overrides, false}});
   RuleSpec rule;
   for (std::uint64_t row = 0; row < rows.count; ++row) {
     Columns columns(rows, row);
@@ -91,6 +92,7 @@ RuleSpec load_spec(Datum rule_name, Datum overrides) {
     for (Oid *table : {&storage.decisions, &storage.credits, &storage.decisions_history, &storage.credits_history,
                        &storage.pending, &storage.installations})
       *table = columns.get_oid();
+    storage.refiltered = columns.get_bool();
     if (OidIsValid(storage.decisions))
       rule.storage = storage;
     if (columns.at_null()) // a rule without tiers

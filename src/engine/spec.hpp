@@ -26,6 +26,7 @@ struct StorageSpec {
   Oid decisions_history = InvalidOid, credits_history = InvalidOid;
   Oid pending = InvalidOid;
   Oid installations = InvalidOid; ///< of rules with an installation key
+  bool refiltered = false;        ///< decisions may stand on rows that are conversions no more
 };
 
 struct RuleSpec {

@@ -17,13 +17,23 @@ inline Datum required(FunctionCallInfo fcinfo, int argument, const char *name) {
 class BoundRule {
 public:
   BoundRule(Datum rule, Datum overrides)
-      : spec_(engine::load_spec(rule, overrides)), owner_(spec_.owner), binding_(engine::bind(std::move(spec_))) {}
+      : spec_(load(rule, overrides)), owner_(spec_.owner), binding_(engine::bind(std::move(spec_))) {}
 
   const engine::Binding &binding() const noexcept { return binding_; }
   /// Who calls.
   Oid reader() const noexcept { return owner_.caller(); }
 
 private:
+  /// Retention moves a horizon under a lock that keeps everybody away. So the relations are locked first, and what the
+  /// rule says of them is read, in a snapshot of its own, when nobody can drop their partitions any more.
+  static engine::RuleSpec load(Datum rule, Datum overrides) {
+    engine::lock_relations(engine::load_spec(rule, overrides));
+    if (IsolationUsesXactSnapshot())
+      return engine::load_spec(rule, overrides);
+    const pg::FreshSnapshot snapshot;
+    return engine::load_spec(rule, overrides);
+  }
+
   pg::Spi spi_;
   engine::RuleSpec spec_;
   pg::AsOwner owner_;

@@ -86,7 +86,7 @@ Datum attribution_run_batch(PG_FUNCTION_ARGS) {
   });
 }
 
-// _queue(rule, relation, decisions, missing, reopen, from page, to page, since, until, now)
+// _queue(rule, relation, decisions, missing, unqueued, reopen, from page, to page, since, until, now)
 Datum attribution_queue(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
     const StoringRule rule(entry::required(fcinfo, 0, "rule"));
@@ -94,12 +94,13 @@ Datum attribution_queue(PG_FUNCTION_ARGS) {
     sweep.relation = DatumGetObjectId(entry::required(fcinfo, 1, "relation"));
     sweep.decisions = DatumGetBool(entry::required(fcinfo, 2, "decisions"));
     sweep.missing = DatumGetBool(entry::required(fcinfo, 3, "missing"));
-    sweep.reopen = DatumGetBool(entry::required(fcinfo, 4, "reopen"));
-    if (!PG_ARGISNULL(5) && !PG_ARGISNULL(6))
-      sweep.pages = {PG_GETARG_INT64(5), PG_GETARG_INT64(6)};
-    sweep.since = DatumGetTimestampTz(entry::required(fcinfo, 7, "since"));
-    sweep.until = DatumGetTimestampTz(entry::required(fcinfo, 8, "until"));
-    return Int64GetDatum(engine::queue(rule.binding(), sweep, DatumGetTimestampTz(entry::required(fcinfo, 9, "now"))));
+    sweep.unqueued = DatumGetBool(entry::required(fcinfo, 4, "unqueued"));
+    sweep.reopen = DatumGetBool(entry::required(fcinfo, 5, "reopen"));
+    if (!PG_ARGISNULL(6) && !PG_ARGISNULL(7))
+      sweep.pages = {PG_GETARG_INT64(6), PG_GETARG_INT64(7)};
+    sweep.since = DatumGetTimestampTz(entry::required(fcinfo, 8, "since"));
+    sweep.until = DatumGetTimestampTz(entry::required(fcinfo, 9, "until"));
+    return Int64GetDatum(engine::queue(rule.binding(), sweep, DatumGetTimestampTz(entry::required(fcinfo, 10, "now"))));
   });
 }
 

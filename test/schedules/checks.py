@@ -184,17 +184,19 @@ def recorded(schedule, rule, check):
             + f"SELECT 'done|{check}|' || count(*) FROM instant WHERE rule = {name};\n")
 
 
+def _tables(schedule, rule):
+    """The tables that hold what was decided; and the names of copies of them."""
+    stored = Stored(schedule, rule)
+    names = ["decisions", "credits", "decisions_history", "credits_history"]
+    names += ["installations"] if rule.installation_key else []
+    return [(name, getattr(stored, name), quote(f"kept {name} of {rule.name}")) for name in names]
+
+
 def keep(schedule, rule):
     """Keeps the tables to the last column, for unchanged()."""
-    s = Stored(schedule, rule)
-    tables = ["decisions", "credits", "decisions_history", "credits_history"]
-    tables += ["installations"] if rule.installation_key else []
-    return "".join(f"CREATE TEMP TABLE kept_{name} AS TABLE {getattr(s, name)};\n" for name in tables)
+    return "".join(f"CREATE TEMP TABLE {kept} AS TABLE {table};\n" for _, table, kept in _tables(schedule, rule))
 
 
 def unchanged(schedule, rule, check):
-    s = Stored(schedule, rule)
-    tables = ["decisions", "credits", "decisions_history", "credits_history"]
-    tables += ["installations"] if rule.installation_key else []
-    return "".join(difference(f"{check}: {name}", f"TABLE kept_{name}", f"TABLE {getattr(s, name)}")
-                   + f"DROP TABLE kept_{name};\n" for name in tables)
+    return "".join(difference(f"{check}: {name}", f"TABLE {kept}", f"TABLE {table}") + f"DROP TABLE {kept};\n"
+                   for name, table, kept in _tables(schedule, rule))

@@ -79,7 +79,8 @@ class _Maker:
         # What only a new filter lets pass closes at once, whatever comes later.
         if self.mode == "long" and any("filter" in operation.change for operation in operations):
             self.mode = "free"
-        return Schedule(self.number, schema, self.day, self.device_type, self.tables, self.rules, before, operations, self.mode)
+        return Schedule(self.number, schema, self.day, self.device_type, self.tables, self.rules, before, operations,
+                        retention=rng.choice([None, 0, 1, 2, 3]), mode=self.mode)
 
     # Rules
 

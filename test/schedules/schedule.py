@@ -130,6 +130,7 @@ class Schedule:
     rules: list
     before: list                 # writes before the rules are made
     operations: list
+    retention: int               # at the end partitions before this day are dropped; None: they stay
     mode: str                    # long, closing or free: what is right at the end by itself, see maker.py
 
     @property

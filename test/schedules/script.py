@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import changes
 import checks
-from clock import DAY, HOUR, interval_micros, interval_text
+from clock import DAY, HOUR, interval_micros, interval_text, time_text
 from schedule import CONVERSION_NAMES, bounds, literal, quote
 
 PRELUDE = r"""\set ON_ERROR_STOP on
@@ -477,6 +477,38 @@ class _Script:
 
     # The end
 
+    def retention(self):
+        """Partitions go at their time, and no decision with them; no row of a conversion before the horizon makes another."""
+        schedule, before = self.schedule, self.schedule.retention
+        tables = [table for table in schedule.tables.values() if table.partitioned]
+        if before is None or not tables:
+            return
+        self.step("retention")
+        place = quote(schedule.schema)
+        for rule in self.rules:
+            self.add(checks.keep(schedule, rule))
+            self.now += interval_micros(rule.settlement)
+        for table in tables:
+            horizon = literal(time_text(schedule.day + before * DAY))
+            self.add(f"INSERT INTO attribution.partitioning (relation, granularity)"
+                     f" VALUES ('{place}.{table.name}', '1 day') ON CONFLICT DO NOTHING;")
+            self.call("drop_partitions", {"relation": f"'{place}.{table.name}'", "before": horizon})
+            if not table.is_touch:
+                for rule in self.rules:
+                    self.add(f"INSERT INTO {place}.conversions (conversion_id, happened_at, kind, score)"
+                             f" SELECT DISTINCT conversion_id, {horizon}::timestamptz + interval '1 hour', 'install', 5"
+                             f" FROM {checks.Stored(schedule, rule).decisions} WHERE conversion_time <"
+                             f" (SELECT horizon FROM attribution.partitioning WHERE relation = '{place}.conversions'::regclass)"
+                             f"{' ON CONFLICT DO NOTHING' if table.unique else ''};")
+        for rule in self.rules:
+            self.called("run", rule)
+            self.add(f"CALL attribution.reconcile({literal(rule.name)});")
+            self.called("reattribute", rule)
+            self.now += interval_micros(rule.lateness) + DAY
+            self.called("run", rule)
+            self.add(checks.closed(schedule, rule, "open after retention"), checks.unchanged(schedule, rule, "retention"),
+                     checks.sound(schedule, rule, self.check))
+
     def finish(self):
         """Everything that is open is closed; then the decisions are those of the final data, whatever the way there."""
         self.step("end")
@@ -506,6 +538,7 @@ class _Script:
             self.called("reattribute", rule)
             self.add(checks.closed(schedule, rule, "open after a repetition"),
                      checks.unchanged(schedule, rule, "repetition"))
+        self.retention()
         self.step("drop")
         for rule in self.rules:
             self.call("drop_rule", {"rule": literal(rule.name), "keep_decisions": "false"})
