@@ -8,7 +8,7 @@ CREATE INDEX ON game.clicks (ifa);
 CREATE SEQUENCE game.seq;
 -- Rules
 SELECT attribution.create_rule('', 'game.installs', 'uid', 'at');
-SELECT attribution.create_rule(repeat('x', 46), 'game.installs', 'uid', 'at');
+SELECT attribution.create_rule(repeat('x', 38), 'game.installs', 'uid', 'at');
 SELECT attribution.create_rule('r', NULL, 'uid', 'at');
 SELECT attribution.create_rule('r', 'game.nowhere', 'uid', 'at');
 SELECT attribution.create_rule('r', 'game.seq', 'last_value', 'at');

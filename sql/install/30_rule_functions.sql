@@ -165,8 +165,8 @@ CREATE FUNCTION attribution.create_rule(rule text, conversions regclass, id_colu
   credits text DEFAULT NULL)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF rule IS NULL OR rule = '' OR octet_length(rule) > 45 THEN
-    RAISE EXCEPTION 'a rule needs a name of 1 to 45 bytes' USING ERRCODE = 'invalid_name',
+  IF rule IS NULL OR rule = '' OR octet_length(rule) > 37 THEN
+    RAISE EXCEPTION 'a rule needs a name of 1 to 37 bytes' USING ERRCODE = 'invalid_name',
       DETAIL = 'It begins the names of the functions and tables that are made for the rule.';
   END IF;
   IF conversions IS NULL OR id_column IS NULL OR time_column IS NULL THEN

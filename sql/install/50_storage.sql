@@ -28,6 +28,26 @@ SELECT pg_catalog.pg_extension_config_dump('attribution.storage', '');
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.storage
   FOR EACH ROW EXECUTE FUNCTION attribution._guard_rule();
 
+-- The functions drop, alter and hand over what is named there, for whoever calls them: it must not be somebody else's.
+CREATE FUNCTION attribution._guard_storage() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  foreign_table regclass;
+BEGIN
+  SELECT c.oid::regclass INTO foreign_table
+    FROM unnest(ARRAY[NEW.decisions, NEW.credits, NEW.decisions_history, NEW.credits_history, NEW.pending, NEW.installations, NEW.flat]) AS t
+    JOIN pg_class AS c ON c.oid = t JOIN attribution.rule AS r ON r.rule = NEW.rule
+    WHERE c.relowner <> r.owner::oid AND c.relowner <> current_user::regrole::oid LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION '% does not belong to the owner of rule "%"', foreign_table, NEW.rule USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION attribution._guard_storage() IS 'Lets a rule keep its decisions only in tables of its owner.';
+CREATE TRIGGER guard_tables BEFORE INSERT OR UPDATE ON attribution.storage
+  FOR EACH ROW EXECUTE FUNCTION attribution._guard_storage();
+
 CREATE FUNCTION attribution._kept(of_rule text) RETURNS attribution.storage
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -93,8 +113,8 @@ BEGIN
   END IF;
   IF cardinality(names) > 2 OR cardinality(credit_names) > 2
      OR (cardinality(credit_names) = 2 AND credit_names[1] <> (CASE cardinality(names) WHEN 2 THEN names[1] ELSE home.place::text END))
-     OR octet_length(names[cardinality(names)]) > 55 OR octet_length(credit_names[cardinality(credit_names)]) > 55 THEN
-    RAISE EXCEPTION 'decisions and credits must be names of tables, in one schema, of at most 55 bytes'
+     OR octet_length(names[cardinality(names)]) > 47 OR octet_length(credit_names[cardinality(credit_names)]) > 47 THEN
+    RAISE EXCEPTION 'decisions and credits must be names of tables, in one schema, of at most 47 bytes'
       USING ERRCODE = 'invalid_name';
   END IF;
   INSERT INTO attribution.storage (rule, place, decisions_name, credits_name)
@@ -106,7 +126,7 @@ COMMENT ON FUNCTION attribution._name_storage(text, regclass, text, text) IS 'No
 
 CREATE FUNCTION attribution._column_type(relation regclass, attribute name) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT format_type(a.atttypid, NULL) || coalesce(' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(c.collname), '')
+  SELECT format_type(a.atttypid, -1) || coalesce(' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(c.collname), '')
   FROM pg_attribute AS a LEFT JOIN pg_collation AS c ON c.oid = a.attcollation LEFT JOIN pg_namespace AS n ON n.oid = c.collnamespace
   WHERE a.attrelid = relation AND a.attname = attribute AND a.attnum > 0 AND NOT a.attisdropped
 $$;
@@ -355,6 +375,10 @@ BEGIN
     SELECT * INTO STRICT kept FROM attribution.storage AS s WHERE s.rule = of_rule;
   END IF;
   IF kept.installations IS NULL AND cardinality(shape.keys) > 0 THEN
+    IF stated.active_version IS NOT NULL THEN
+      RAISE NOTICE 'rule "%" has a new installation key: who was new by it is known once all is decided again', of_rule
+        USING HINT = format('CALL attribution.reattribute(%L);', of_rule);
+    END IF;
     SELECT string_agg(format('key%s %s NOT NULL, ', k, type), '' ORDER BY k) INTO columns FROM unnest(shape.keys) WITH ORDINALITY AS u(type, k);
     EXECUTE format('CREATE TABLE %I.%I (%s conversion_time timestamptz NOT NULL, conversion_id %s NOT NULL, PRIMARY KEY (%s conversion_time, conversion_id))',
       kept.place, of_rule || '_installations', columns, shape.conversion_id_column,
@@ -372,6 +396,11 @@ BEGIN
     RAISE WARNING 'rule "%" does not queue conversions: % is not yours', of_rule, stated.conversions
       USING HINT = 'It can be read. For decisions that are stored, let the table''s owner call attribution.activate().';
     RETURN;
+  END IF;
+  -- The trigger runs in the sessions of all who write conversions.
+  IF NOT has_table_privilege(stated.owner::oid, stated.conversions, 'TRIGGER') THEN
+    RAISE EXCEPTION 'the owner of rule "%" may not have triggers on %', of_rule, stated.conversions USING ERRCODE = 'insufficient_privilege',
+      HINT = format('GRANT TRIGGER ON %s TO %s;', stated.conversions, stated.owner);
   END IF;
   signature := format('%I.%I()', kept.place, of_rule || '_enqueue');
   IF to_regprocedure(signature) IS NOT NULL
@@ -395,11 +424,11 @@ BEGIN
   END IF;
 
   -- Partitions for what is there already; what lies beyond ten years is left to the default partitions.
-  IF stated.active_version IS NULL THEN
+  IF stated.active_version IS NULL AND stated.owner = current_user::regrole THEN
     EXECUTE format('SELECT min(%1$I) AS since, max(%1$I) AS until FROM %2$s WHERE %1$I > now() - interval ''3650 days'' AND %1$I < now()',
       stated.time_column, stated.conversions) INTO STRICT span;
     IF span.since IS NOT NULL THEN
-      PERFORM attribution.make_partitions(r, span.since, span.until) FROM unnest(ARRAY[kept.decisions, kept.credits]) AS r;
+      PERFORM attribution.make_partitions(r, span.since, span.until + interval '1 microsecond') FROM unnest(ARRAY[kept.decisions, kept.credits]) AS r;
     END IF;
   END IF;
 END
@@ -414,6 +443,7 @@ DECLARE
   id text;
   time text;
   passes text;
+  past_passes text;
   variables text;
   upsert text;
 BEGIN
@@ -433,6 +463,8 @@ BEGIN
   -- Columns that the filter names without saying of what become variables: so it is evaluated without a query.
   variables := (SELECT string_agg(format('%I %s.%I%%TYPE := conversion.%1$I; ', c, stated.conversions, c), '') FROM unnest(shape.filter_columns) AS c);
   passes := coalesce('(' || stated.filter || E'\n)', 'true');
+  -- A row may have its decision from when the filter was another: then every row that goes may.
+  past_passes := CASE WHEN kept.refiltered_at IS NULL THEN passes ELSE 'true' END;
   RETURN format('CREATE OR REPLACE FUNCTION %I.%I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp%s AS %L',
     kept.place, of_rule || '_enqueue',
     -- What steers how values are read and printed, where the filter may depend on it.
@@ -456,7 +488,7 @@ BEGIN
     DECLARE
       %3$s
     BEGIN
-      IF isfinite(%5$s) AND %4$s IS NOT NULL AND %6$s THEN
+      IF isfinite(%5$s) AND %4$s IS NOT NULL AND %10$s THEN
         %7$s
       END IF;
     END;
@@ -484,7 +516,7 @@ $body$,
       (SELECT string_agg(format('OLD.%I', c), ', ') FROM unnest(shape.used) AS c),
       (SELECT string_agg(format('NEW.%I', c), ', ') FROM unnest(shape.used) AS c),
       variables, id, time, passes, upsert, stated.id_column,
-      format('The conversions of %s are attributed by rule "%s".', stated.conversions, of_rule)));
+      format('The conversions of %s are attributed by rule "%s".', stated.conversions, of_rule), past_passes));
 END
 $$;
 COMMENT ON FUNCTION attribution._enqueue_definition(text, integer, attribution._shape) IS 'The trigger function that queues the conversions of a rule, as SQL.';

@@ -46,7 +46,7 @@ CREATE TABLE attribution.run_log (
   error text,
   sqlstate text
 );
-COMMENT ON TABLE attribution.run_log IS 'Every run of every rule. It has ended if finished_at is set; if not, it is still at it, or it was killed.';
+COMMENT ON TABLE attribution.run_log IS 'Every run of every rule of the last 90 days. It has ended if finished_at is set; if not, it is still at it, or it was killed.';
 COMMENT ON COLUMN attribution.run_log.as_of IS 'The time that counted as now: what was due by then was decided.';
 COMMENT ON COLUMN attribution.run_log.since IS 'What reattribute() was asked for; null for other runs.';
 COMMENT ON COLUMN attribution.run_log.work IS 'Tables, or rests of them, that are yet to be looked through for conversions to queue.';
@@ -122,7 +122,7 @@ $$;
 COMMENT ON FUNCTION attribution._leaves(regclass, name, name) IS 'The tables that hold a relation''s rows, with their trigger of a name and the times each may hold.';
 
 CREATE FUNCTION attribution._work_on(of_rule text, missing boolean, since timestamptz, until timestamptz) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object('relation', w.leaf::oid, 'pages', w.pages, 'decisions', w.decisions, 'missing', missing, 'reopen', missing,
                                                'since', since, 'until', until) ORDER BY w.decisions, w.span, w.leaf::oid), '[]')
   FROM attribution.rule AS r
@@ -136,7 +136,7 @@ $$;
 COMMENT ON FUNCTION attribution._work_on(text, boolean, timestamptz, timestamptz) IS 'The tables of a rule''s conversions and decisions to look through, for those of a time.';
 
 CREATE FUNCTION attribution._reconciliation(of_rule text) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
   work jsonb;
   known jsonb;
@@ -154,7 +154,7 @@ BEGIN
   -- may differ from what was decided; in another file under the same trigger they can't.
   SELECT coalesce(jsonb_agg(jsonb_build_object('relation', l.leaf::oid, 'pages', l.pages, 'decisions', false,
            'missing', k.queueing IS NOT DISTINCT FROM l.queueing OR NOT EXISTS (SELECT FROM attribution.reconciled AS r WHERE r.rule = of_rule),
-           'reopen', true, 'since', '-infinity', 'until', 'infinity') ORDER BY l.span, l.leaf::oid), '[]'),
+           'reopen', true, 'since', coalesce(lower(l.span), '-infinity'), 'until', coalesce(upper(l.span), 'infinity')) ORDER BY l.span, l.leaf::oid), '[]'),
       coalesce(jsonb_agg(jsonb_build_object('known', l.leaf::oid, 'filenode', l.filenode, 'queueing', l.queueing, 'span', l.span)), '[]')
     INTO STRICT work, known
     FROM attribution._leaves(stated.conversions, stated.time_column, stated.trigger_name) AS l
@@ -194,7 +194,7 @@ $$;
 COMMENT ON FUNCTION attribution._is_reconciled(text, oid[]) IS 'Whether the tables of a rule''s conversions are those that were looked through.';
 
 CREATE FUNCTION attribution._start_run(procedure text, of_rule text, as_of timestamptz, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL)
-RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
   stated record;
   started bigint;
@@ -214,6 +214,10 @@ BEGIN
   PERFORM attribution._kept(of_rule);
   SELECT r.active_version, v.conversions INTO STRICT stated
     FROM attribution.rule AS r LEFT JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version WHERE r.rule = of_rule;
+  IF EXISTS (SELECT FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhparent AND c.relkind = 'r' WHERE i.inhparent = stated.conversions) THEN
+    RAISE EXCEPTION '% has inheritance children', stated.conversions USING ERRCODE = 'feature_not_supported',
+      DETAIL = 'Their rows would be conversions, but no trigger queues them.', HINT = 'Use partitions.';
+  END IF;
   IF stated.active_version IS NULL THEN
     RAISE EXCEPTION 'rule "%" is not in force', of_rule USING ERRCODE = 'object_not_in_prerequisite_state',
       HINT = format('SELECT attribution.activate(%L);', of_rule);
@@ -234,6 +238,7 @@ BEGIN
   ELSIF procedure = 'reattribute' THEN
     work := work || attribution._with_last_look(attribution._work_on(of_rule, false, since, until));
   END IF;
+  DELETE FROM attribution.run_log AS l WHERE l.rule = of_rule AND l.started_at < now() - interval '90 days';
   INSERT INTO attribution.run_log (rule, procedure, as_of, since, until, work)
     VALUES (of_rule, procedure, coalesce(as_of, clock_timestamp()), since, until, work)
     RETURNING run INTO STRICT started;
@@ -256,13 +261,13 @@ have moved to pages that were looked through before.';
 
 CREATE FUNCTION attribution._chunk(item jsonb, OUT first bigint, OUT past bigint) RETURNS record
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT CASE WHEN pages IS NOT NULL THEN since END, least(since + 1000, pages)
+  SELECT CASE WHEN pages IS NOT NULL THEN since END, CASE WHEN pages IS NOT NULL THEN least(since + 1000, pages) END
   FROM (SELECT coalesce((item ->> 'first')::bigint, 0) AS since, (item ->> 'pages')::bigint AS pages) AS i
 $$;
 COMMENT ON FUNCTION attribution._chunk(jsonb) IS 'The pages of a table to look through next, past excluded; nulls: all of it at once.';
 
 CREATE FUNCTION attribution._look_through(this_run bigint, item jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
   log attribution.run_log;
   chunk record;
@@ -288,7 +293,7 @@ $$;
 COMMENT ON FUNCTION attribution._look_through(bigint, jsonb) IS 'Queues what the next pages of a table hold. Returns what is left to do of it.';
 
 CREATE FUNCTION attribution._step(this_run bigint) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
   log attribution.run_log;
   item jsonb;
@@ -365,7 +370,7 @@ $$;
 COMMENT ON FUNCTION attribution._fail_run(bigint, text, text) IS 'Enters the error that ended a run into the log.';
 
 CREATE FUNCTION attribution._recover(this_run bigint, retries integer, code text) RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
   log attribution.run_log;
   item jsonb;
@@ -454,7 +459,8 @@ COMMENT ON PROCEDURE attribution.run(text, timestamptz) IS
 'Decides what is pending for a rule, keeps the decisions, and schedules those that stay open; first it queues what is there
 and was never seen: existing rows, attached partitions. Batch by batch (attribution.batch_size), each in a transaction of
 its own: it can be killed and repeated at any time, and several share the work. as_of: the time that counts as now, by
-default the time of the call; a later one decides, and closes, what would be due by then. Runs as the rule''s owner, whose
+default the time of the call. A later one decides, and closes, what would be due by then; what was never decided arrives then,
+and is open from then on. Runs as the rule''s owner, whose
 privileges you must have; READ COMMITTED, outside of a transaction block. A run is entered into attribution.run_log.';
 
 CREATE PROCEDURE attribution.reattribute(rule text, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity',
@@ -475,8 +481,9 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE attribution.reconcile(text) IS
-'Looks through all conversions and all decisions of a rule, and decides what is found to lack the other. run() does so for
-tables that it does not know yet; this is for when a trigger was disabled, or data was changed behind the server''s back.';
+'Looks through all conversions and all decisions of a rule, and decides what is found to lack the other: for when a trigger was
+disabled. (Rows that were changed meanwhile, and have their decision, need reattribute().) run() does so for tables that it
+does not know yet.';
 
 CREATE FUNCTION attribution.decisions_as_of(rule text, at timestamptz)
 RETURNS TABLE (conversion_id text, conversion_time timestamptz, outcome text, kind text, tier text, credit_position integer,

@@ -540,6 +540,11 @@ BEGIN
 
   IF EXISTS (SELECT FROM attribution._partitions_of(relation) p WHERE upper(p.span) <= before) THEN
     PERFORM attribution._lock_partitions(relation, 'exclusive');
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted')
+       AND EXISTS (SELECT FROM attribution.storage) THEN
+      RAISE EXCEPTION 'partitions are dropped in READ COMMITTED transactions only' USING ERRCODE = 'active_sql_transaction',
+        DETAIL = 'An older snapshot does not show which conversions need them.';
+    END IF;
     needed := attribution._needed_since(relation);
     IF needed < before THEN
       RAISE NOTICE 'partitions of % from % on are kept: conversions that are pending or open need them', relation, needed

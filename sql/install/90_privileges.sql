@@ -54,7 +54,7 @@ GRANT EXECUTE ON FUNCTION
   attribution._reconciliation(text),
   attribution._partitions_of(regclass)
 TO attribution_writer;
-GRANT INSERT, UPDATE ON attribution.run_log TO attribution_writer;
+GRANT INSERT, UPDATE, DELETE ON attribution.run_log TO attribution_writer;
 GRANT INSERT, UPDATE, DELETE ON attribution.reconciled TO attribution_writer;
 GRANT UPDATE (refiltered_at) ON attribution.storage TO attribution_writer;
 

@@ -114,6 +114,8 @@ int compare_texts(const char *a, const char *b) {
 int compare_texts(const Binding &binding, const Batch &a, const Batch &b) {
   pg::Context scratch("attribution texts");
   pg::Within within(scratch);
+  if (int order = compare_texts(binding.id.type.text(a.ids.back()), binding.id.type.text(b.ids.back())))
+    return order;
   for (std::size_t i = 0; i < binding.columns.size(); ++i) {
     const auto text = [&](const BatchColumn &column) {
       return column.nulls.back() ? nullptr : binding.columns[i].type.text(column.values.back());

@@ -78,7 +78,12 @@ void require_array(const Relation &relation, const Column &column, const std::st
     throw Error(ERRCODE_DATATYPE_MISMATCH,
                 "column " + in_quotes(column.name) + " of relation " + relation.name + " is of type " +
                     column.type.name() + ", which has no array type",
-                "It is named as " + what + ".");
+                "It is named as " + what + ".", "A view can show it as another type, such as text.");
+  if (column.type.is_composite())
+    throw Error(ERRCODE_DATATYPE_MISMATCH,
+                "column " + in_quotes(column.name) + " of relation " + relation.name + " is of the composite type " +
+                    column.type.name(),
+                "It is named as " + what + ".", "Name one of its fields, through a view.");
 }
 
 Column find_id(const Relation &relation, const std::string &name, const std::string &what) {
@@ -153,7 +158,11 @@ std::vector<pg::ColumnName> columns_of_conversion(const Relation &conversions, c
   bool whole_row = false;
   for (const pg::ColumnName &name : pg::columns_of_expression(expression, what)) {
     const bool bare = name.qualifier.empty();
-    if (!name.column.empty() && (bare || name.qualifier == "conversion") && has_column(conversions, name.column))
+    const bool of_conversion = bare || name.qualifier == "conversion";
+    if (of_conversion && pg::call([&] { return get_attnum(conversions.oid, name.column.c_str()) < 0; }))
+      throw Error(ERRCODE_INVALID_COLUMN_REFERENCE, what + " names system column " + in_quotes(name.column), {},
+                  "Decisions depend on the row's own columns alone.");
+    if (!name.column.empty() && of_conversion && has_column(conversions, name.column))
       columns.push_back(name);
     else if (name.column.empty() || name.qualifier == "conversion" || (bare && name.column == "conversion"))
       whole_row = true;
@@ -187,7 +196,7 @@ void bind_installation_key(Binding &binding, const RuleSpec &spec) {
   for (const std::string &expression : spec.installation_key) {
     const std::string what = "installation_key of rule " + in_quotes(spec.name);
     Expression key = bind_expression(binding, expression, what);
-    if (pg::equality(key.type.oid, key.type.oid).empty() || !pg::Order(key.type.oid))
+    if (pg::equality(key.type.oid, key.type.oid).empty() || !pg::Order(key.type.oid) || key.type.is_composite())
       throw Error(ERRCODE_DATATYPE_MISMATCH, what + " is of type " + key.type.name() + ", which can not be a key",
                   "A key needs an equality that can be hashed, and an order.");
     if (!OidIsValid(key.type.array_oid()))

@@ -13,7 +13,8 @@ class Walk final : public pg::RowReceiver {
 public:
   Walk(Batch &batch, const std::vector<std::vector<std::uint32_t>> &keys, const pg::Order &id_order,
        core::Micros window)
-      : batch_(batch), keys_(keys), id_order_(id_order), window_(window), fold_(window) {}
+      : memory_(CurrentMemoryContext), batch_(batch), keys_(keys), id_order_(id_order), window_(window), fold_(window) {
+  }
 
   bool row(TupleTableSlot *slot) noexcept override {
     const std::uint32_t number = static_cast<std::uint32_t>(DatumGetInt32(slot->tts_values[0]));
@@ -27,6 +28,7 @@ public:
       return true;
     const bool is_new = fold_.is_new(time, DatumGetBool(slot->tts_values[3]));
     const std::uint32_t member = keys_[number][at_];
+    const pg::Within within(memory_); // where an ERROR outlives the executor
     try {
       if (batch_.times[member] == time && id_order_(batch_.ids[member], slot->tts_values[2]) == 0) {
         batch_.kinds[member] = is_new ? Kind::new_installation : Kind::reinstall;
@@ -44,6 +46,7 @@ public:
   }
 
 private:
+  MemoryContext memory_;
   Batch &batch_;
   const std::vector<std::vector<std::uint32_t>> &keys_;
   const pg::Order &id_order_;

@@ -26,12 +26,13 @@ struct Words {
   Datum kinds[3] = {Datum(0), text_datum("new"), text_datum("reinstall")};
 };
 
-/// The columns of a table, quoted, with commas between them.
-std::string columns_of(Oid relation) {
+/// The columns that two tables have in common, quoted, with commas between them. (Users add columns of their own.)
+std::string common_columns(Oid one, Oid other) {
   const pg::Rows rows =
-      pg::query("SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum)"
-                " FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped",
-                {OIDOID}, {{ObjectIdGetDatum(relation), false}});
+      pg::query("SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM"
+                " pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_attribute AS b ON b.attrelid = $2 AND b.attname ="
+                " a.attname AND b.attnum > 0 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped",
+                {OIDOID, OIDOID}, {{ObjectIdGetDatum(one), false}, {ObjectIdGetDatum(other), false}});
   bool null = true;
   const Datum list = rows.get(0, 1, &null);
   return null ? "" : pg::call([&] { return TextDatumGetCString(list); });
@@ -41,16 +42,18 @@ std::string columns_of(Oid relation) {
 class Comparison final : public pg::RowReceiver {
 public:
   Comparison(const Claims &claims, const Claimed &claimed, const Decided &decided)
-      : decided_(decided), conversion_of_(claims.size(), kNone), first_(claims.size(), kNone) {
+      : memory_(CurrentMemoryContext), decided_(decided), conversion_of_(claims.size(), kNone),
+        first_(claims.size(), kNone) {
     for (std::size_t i = 0; i < claimed.claims.size(); ++i)
       conversion_of_[claimed.claims[i]] = i;
     kept.reserve(claims.size());
   }
 
-  /// A header with one of its credits. An ERROR in here jumps out of the executor: no object of this scope minds.
+  /// A header with one of its credits.
   bool row(TupleTableSlot *slot) noexcept override {
     values_ = slot->tts_values;
     nulls_ = slot->tts_isnull;
+    const pg::Within within(memory_); // where an ERROR outlives the executor
     try {
       take();
     } catch (...) { // it must not pass through the executor; check() throws it on
@@ -139,6 +142,7 @@ private:
     return same(column, !varlena, varlena ? -1 : 8, wanted, null);
   }
 
+  MemoryContext memory_;
   const Decided &decided_;
   std::vector<std::size_t> conversion_of_; ///< by claim
   std::vector<std::size_t> first_, next_;  ///< chains of `kept` by claim
@@ -182,12 +186,13 @@ void Decided::add(const core::Decision &decision, TouchRowStore &rows) {
   headers.push_back(header);
 }
 
-Ledger::Ledger(const Binding &binding)
-    : binding_(binding), decisions_(relation_name(binding.spec.storage->decisions)),
+Ledger::Ledger(const Binding &binding, std::size_t bytes)
+    : binding_(binding), bytes_(bytes), decisions_(relation_name(binding.spec.storage->decisions)),
       credits_(relation_name(binding.spec.storage->credits)),
       decisions_history_(relation_name(binding.spec.storage->decisions_history)),
       credits_history_(relation_name(binding.spec.storage->credits_history)),
-      credit_columns_(columns_of(binding.spec.storage->credits)), collation_(pg::collate(id_collation(binding))) {}
+      credit_columns_(common_columns(binding.spec.storage->credits, binding.spec.storage->credits_history)),
+      collation_(pg::collate(id_collation(binding))) {}
 
 std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, const Decided &decided) const {
   std::string carried;
@@ -261,7 +266,7 @@ std::vector<std::optional<core::Micros>> Ledger::write(const Claims &claims, con
     at[header.claim] = std::max(at[header.claim], header.decided_at + 1);
     const bool there = i != kNone && batch.times[i] == header.time;
     if ((binding_.spec.horizon && header.time < *binding_.spec.horizon) ||
-        (there && is_beyond_horizon(binding_, header.time))) {
+        (i != kNone && is_beyond_horizon(binding_, header.time))) {
       fates[header.claim] = Fate::keep;
       places[header.claim] = header.time;
     } else if (there && fates[header.claim] != Fate::keep && header.same_header &&
@@ -390,12 +395,30 @@ void Ledger::insert_headers(const Decided &decided, const std::vector<std::uint3
 
 void Ledger::insert_credits(const Decided &decided, const std::vector<std::uint32_t> &conversions,
                             const std::vector<core::Micros> &at) const {
+  // What is carried may be large, and becomes an array: in slices.
+  std::vector<std::uint32_t> credits;
+  std::size_t bytes = 0;
+  for (const std::uint32_t i : conversions)
+    for (std::uint32_t c = decided.headers[i].first; c < decided.headers[i].first + decided.headers[i].count; ++c) {
+      for (std::size_t k = 0; k < decided.carried.size(); ++k)
+        if (!decided.carried[k].nulls[c])
+          bytes += binding_.carried[k]->size(decided.carried[k].values[c]);
+      credits.push_back(c);
+      if (bytes < bytes_)
+        continue;
+      insert_slice(decided, std::exchange(credits, {}), at);
+      bytes = 0;
+    }
+  if (!credits.empty())
+    insert_slice(decided, std::move(credits), at);
+}
+
+void Ledger::insert_slice(const Decided &decided, std::vector<std::uint32_t> credits,
+                          const std::vector<core::Micros> &at) const {
+  pg::Context memory("attribution credits");
+  pg::Within within(memory);
   using Credit = Decided::Credit;
   const Batch &batch = decided.batch;
-  std::vector<std::uint32_t> credits;
-  for (const std::uint32_t i : conversions)
-    for (std::uint32_t c = 0; c < decided.headers[i].count; ++c)
-      credits.push_back(decided.headers[i].first + c);
   Given given(std::move(credits));
   const auto add = [&](const char *name, const pg::Type &type, auto value) {
     given.add(name, type, [&, value](std::uint32_t c) { return value(decided.credits[c]); });

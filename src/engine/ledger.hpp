@@ -55,10 +55,11 @@ struct Tally {
 
 class Ledger {
 public:
-  explicit Ledger(const Binding &binding);
+  /// `bytes`: of carried values that are written at a time.
+  Ledger(const Binding &binding, std::size_t bytes);
   /// Reads what is kept of the claimed ids, in the active snapshot.
   std::vector<Kept> read(const Claims &claims, const Claimed &claimed, const Decided &decided) const;
-  /// Writes what differs, with the superseded into history. `beyond_horizon`: claims whose decision is kept as it is.
+  /// Writes what differs, with the superseded into history; what lies beyond the horizon is kept as it is.
   /// Returns the times at which the claims' decisions are now; nothing: there is none.
   std::vector<std::optional<core::Micros>> write(const Claims &claims, const Claimed &claimed, const Decided &decided,
                                                  const std::vector<Kept> &kept, std::int64_t run, Tally &tally) const;
@@ -73,12 +74,15 @@ private:
                       const std::vector<core::Micros> &at, std::int64_t run) const;
   void insert_credits(const Decided &decided, const std::vector<std::uint32_t> &conversions,
                       const std::vector<core::Micros> &at) const;
+  void insert_slice(const Decided &decided, std::vector<std::uint32_t> credits,
+                    const std::vector<core::Micros> &at) const;
   /// Remembers who is new, for when the events are gone. `redecided`: the claims of all conversions decided, and of
   /// those that are no more.
   void remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &redecided,
                 const std::vector<std::uint32_t> &conversions) const;
 
   const Binding &binding_;
+  std::size_t bytes_;
   std::string decisions_, credits_, decisions_history_, credits_history_;
   std::string credit_columns_; ///< of the credit table, all of them
   std::string collation_;      ///< of conversion ids

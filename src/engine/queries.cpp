@@ -144,7 +144,7 @@ std::string conversions_claimed(const Binding &binding) {
          ", given.\"?number\" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS given(\"?number\","
          " \"?id\") JOIN " +
          binding.conversions.name + " AS conversion ON " +
-         same_id(binding, "conversion." + id.quoted, "given.\"?id\"" + pg::collate(id.type.collation)) +
+         same_id(binding, "conversion." + id.quoted, "given.\"?id\"" + pg::collate(id_collation(binding))) +
          " WHERE conversion." + binding.time.quoted + " IS NOT NULL" + and_filter(binding.spec.filter) +
          " ORDER BY given.\"?number\", conversion." + binding.time.quoted;
 }

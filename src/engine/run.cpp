@@ -40,7 +40,7 @@ BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros now
   Claimed claimed;
   Decided decided(binding, claimed.batch);
   std::vector<Kept> kept;
-  const Ledger ledger(binding);
+  const Ledger ledger(binding, limits.batch_bytes);
   {
     // Taken after the claim: who changed a claimed conversion before has committed, and is seen; who changes one from
     // now on waits for the claim's end, and queues it again.

@@ -75,6 +75,9 @@ int TouchRowStore::compare_texts(const core::Touch &a, const core::Touch &b) {
 }
 
 int TouchRowStore::compare_texts_within(const core::Touch &a, const core::Touch &b) const {
+  // Ids may be equal in order and differ in text: 'AB' and 'ab' of a type that ignores case.
+  if (int order = engine::compare_texts(binding_.touch_id.text(id(a)), binding_.touch_id.text(id(b))))
+    return order;
   const std::vector<Column> &columns = binding_.tiers[a.tier].columns;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     const auto text = [&](const core::Touch &touch) {

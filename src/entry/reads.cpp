@@ -149,9 +149,10 @@ struct EmitTouchpoints {
 };
 
 /// A type as a column definition says it. Under a collation that takes different ids for equal, ids could not be a key.
-std::string column_type(const pg::Type &type) {
-  return type.name() +
-         (pg::is_deterministic(type.collation) ? pg::collate(type.collation) : " COLLATE pg_catalog.\"C\"");
+std::string column_type(pg::Type type) {
+  if (!pg::is_deterministic(type.collation))
+    type.collation = C_COLLATION_OID;
+  return type.definition();
 }
 
 /// An id of a conversion from an argument of any type: its own type, or its text.

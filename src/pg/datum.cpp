@@ -16,6 +16,15 @@ std::string Type::name() const {
   return call([&] { return format_type_be(oid); });
 }
 
+std::string Type::definition() const {
+  // Not name(): "character" means character(1) there, and "bit" bit(1).
+  return call([&] { return format_type_extended(oid, -1, FORMAT_TYPE_TYPEMOD_GIVEN); }) + collate(collation);
+}
+
+bool Type::is_composite() const {
+  return call([&] { return type_is_rowtype(oid); });
+}
+
 const char *Type::text(Datum value) const {
   return call([&] {
     Oid output = InvalidOid;

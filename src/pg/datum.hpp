@@ -15,6 +15,9 @@ struct Type {
 
   static Type of(Oid oid, Oid collation);
   std::string name() const;
+  /// As a column definition says it, with the collation; of no particular length.
+  std::string definition() const;
+  bool is_composite() const;
 
   /// The value as text, by the type's output function; in the present memory context.
   const char *text(Datum value) const;

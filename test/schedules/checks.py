@@ -6,6 +6,7 @@ from schedule import literal, quote
 
 HEADER = ["conversion_id", "conversion_time", "outcome", "kind", "tier", "value"]
 CREDIT = ["credit_position", "credit_tier", "touch_id", "touch_time", "credit"]
+HISTORY = ["", "_history"]
 AS_OF = ["conversion_id", "conversion_time", "outcome", "kind", "tier", "credit_position", "touch_id", "touch_time",
          "credit", "value", "rule_version", "decided_at"]
 
@@ -25,9 +26,14 @@ class Stored:
     def __init__(self, schedule, rule):
         self.schedule = schedule
         self.rule = rule
-        for name in ["decisions", "credits", "decisions_history", "credits_history", "pending", "installations",
-                     "attribution", "decisions_as_of"]:
-            setattr(self, name, f"{quote(schedule.schema)}.{quote(rule.name + '_' + name)}")
+        self.place = f"{schedule.schema} kept" if rule.kept else schedule.schema
+        self.decisions, self.decisions_history = (self.table(rule.kept or rule.name + "_decisions", of) for of in HISTORY)
+        self.credits, self.credits_history = (self.table((rule.kept or rule.name) + "_credits", of) for of in HISTORY)
+        for name in ["pending", "installations", "attribution", "decisions_as_of"]:
+            setattr(self, name, self.table(f"{rule.name}_{name}"))
+
+    def table(self, name, ending=""):
+        return f"{quote(self.place)}.{quote(name + ending)}"
 
     def rows(self):
         """The current decisions, a row a credit, as the oracle tells them."""

@@ -97,6 +97,7 @@ class _Maker:
             installation_key=key, key_columns=columns,
             window=rng.choice(["90 days", "1 day", "12 hours", "0", "2 days"]),
             lateness=self.lateness,
+            kept=rng.choice(["", "", "", f"kept {n}"]),
             settlement="0" if self.mode == "closing" else rng.choice(["0", "0", "0", "1 hour", "10 seconds"]))
 
     def tier(self, i):
@@ -341,7 +342,8 @@ class _Maker:
             parts[1] = ("reattribute",) + parts[1][1:]
         writes = [self.write() for _ in range(rng.choice([1, 2]))] if self.mode != "closing" and self.chance(0.5) else []
         leaf = rng.choice(list(self.tables["conversions"].days)) if self.mode != "closing" and self.chance(0.2) else ""
-        return Operation("together", writes, parts=parts, leaf=leaf, later=self.later())
+        kill = rng.choice(["", "", "", f"cancel {rng.randrange(200)}", f"terminate {rng.randrange(200)}"])
+        return Operation("together", writes, "killed" if kill else "", value=kill, parts=parts, leaf=leaf, later=self.later())
 
     def make_reattribute(self):
         times = sorted([self.time(), self.time()])

@@ -30,6 +30,17 @@ SET lock_timeout = '5s';
 \setenv PGOPTIONS '-c client_min_messages=error -c lock_timeout=5s -c statement_timeout=60s -c timezone=UTC'
 """
 
+# Looks for a session that is at its CALL, some more times for it to get on, and ends it. A look takes some microseconds.
+KILL = """DO $do$ DECLARE looks int := 0; BEGIN FOR i IN 1 .. 5000 LOOP
+    PERFORM pg_stat_clear_snapshot();
+    looks := looks + (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'victim'
+                      AND datname = current_database() AND state = 'active' AND query LIKE 'CALL%');
+    IF looks > {looks} THEN
+        PERFORM pg_{ending}_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim' AND datname = current_database();
+        EXIT;
+    END IF;
+END LOOP; END $do$""".replace("\n", " ")
+
 
 def script(schedule, prepared=True):
     """`prepared`: the server takes prepared transactions; otherwise they end at once."""
@@ -139,6 +150,10 @@ class _Script:
             arguments["empty"] = f"ARRAY[{', '.join(map(literal, rule.empty))}]::text[]"
         if rule.value:
             arguments["value_column"] = "'amount'"
+        if rule.kept:
+            stored = checks.Stored(self.schedule, rule)
+            self.add(f"CREATE SCHEMA IF NOT EXISTS {quote(stored.place)};")
+            arguments.update(decisions=literal(stored.decisions), credits=literal(stored.credits))
         self.call("create_rule", arguments)
         for tier in rule.tiers:
             arguments = {
@@ -304,7 +319,7 @@ class _Script:
         self.add(checks.sound(self.schedule, rule, self.check), checks.record(self.schedule, rule))
 
     def do_together(self, operation):
-        """Sessions at the same time: runs, and sometimes one that truncates a leaf, and then writes in a transaction."""
+        """Sessions at the same time: runs, of which one may be killed; sometimes one that truncates a leaf, then writes."""
         self.now += operation.later
         sessions = []
         for procedure, rule, batch_size in operation.parts:
@@ -313,24 +328,32 @@ class _Script:
             self.note(self.rules[rule], self.as_of())
             sessions.append(self.run_calls(procedure, self.rules[rule], batch_size))
         writes = [sql for sql in (self.write(write, True) for write in operation.writes) if sql]
+        writer = []
         table = self.schedule.conversions
         if operation.leaf and not self.prepared:
             self.known.clear()
-            sessions.append([f"TRUNCATE {self.table(f'{table.name}_{operation.leaf}' if table.partitioned else table.name)};"])
+            writer.append(f"TRUNCATE {self.table(f'{table.name}_{operation.leaf}' if table.partitioned else table.name)};")
         if writes:
-            sessions += [[]] if not operation.leaf or self.prepared else []
-            sessions[-1] += ["BEGIN;", *(part for sql in writes for part in sql.strip().split("\n")), "COMMIT;"]
-        self.sessions(sessions)
+            writer += ["BEGIN;", *(part for sql in writes for part in sql.strip().split("\n")), "COMMIT;"]
+        self.sessions(sessions + ([writer] if writer else []), operation.value)
         for rule in self.rules:
             self.add(checks.sound(self.schedule, rule, self.check), checks.record(self.schedule, rule))
 
-    def sessions(self, sessions):
-        """psql processes side by side, each with its commands; what they complain of is a difference."""
+    def sessions(self, sessions, kill=""):
+        """psql processes side by side, each with its commands; what they complain of is a difference.
+
+        kill: cancel or terminate the first when it has been at its CALL for a number of looks, as "cancel 100".
+        """
         processes = []
         for commands in sessions:
             options = " ".join("-c " + shlex.quote(command) for command in commands)
             processes.append(f"psql -X -q -v ON_ERROR_STOP=1 {options} 2>&1 >/dev/null </dev/null"
                              f" | sed {shlex.quote(f's/^/diff|{self.check}|/')}")
+        if kill:
+            ending, looks = kill.split()
+            options = " ".join("-c " + shlex.quote(command) for command in sessions[0])
+            processes[0] = f"PGAPPNAME=victim psql -X -q -v ON_ERROR_STOP=1 {options} >/dev/null 2>&1 </dev/null"
+            processes.append(f"psql -X -q -c {shlex.quote(KILL.format(ending=ending, looks=looks))} >/dev/null </dev/null")
         self.add("\\! " + " & ".join(processes) + (" & wait" if len(processes) > 1 else ""))
 
     def do_reattribute(self, operation):
@@ -494,12 +517,7 @@ class _Script:
                      f" VALUES ('{place}.{table.name}', '1 day') ON CONFLICT DO NOTHING;")
             self.call("drop_partitions", {"relation": f"'{place}.{table.name}'", "before": horizon})
             if not table.is_touch:
-                for rule in self.rules:
-                    self.add(f"INSERT INTO {place}.conversions (conversion_id, happened_at, kind, score)"
-                             f" SELECT DISTINCT conversion_id, {horizon}::timestamptz + interval '1 hour', 'install', 5"
-                             f" FROM {checks.Stored(schedule, rule).decisions} WHERE conversion_time <"
-                             f" (SELECT horizon FROM attribution.partitioning WHERE relation = '{place}.conversions'::regclass)"
-                             f"{' ON CONFLICT DO NOTHING' if table.unique else ''};")
+                self.add(self.repeated(horizon))
         for rule in self.rules:
             self.called("run", rule)
             self.add(f"CALL attribution.reconcile({literal(rule.name)});")
@@ -508,6 +526,17 @@ class _Script:
             self.called("run", rule)
             self.add(checks.closed(schedule, rule, "open after retention"), checks.unchanged(schedule, rule, "retention"),
                      checks.sound(schedule, rule, self.check))
+
+    def repeated(self, horizon):
+        """Rows of conversions that all rules have decided, whose own rows are gone."""
+        place, table = quote(self.schedule.schema), self.schedule.conversions
+        gone = " INTERSECT ".join(
+            f"SELECT conversion_id FROM {checks.Stored(self.schedule, rule).decisions} WHERE conversion_time <"
+            f" (SELECT horizon FROM attribution.partitioning WHERE relation = '{place}.conversions'::regclass)"
+            for rule in self.rules)
+        return (f"INSERT INTO {place}.conversions (conversion_id, happened_at, kind, score)"
+                f" SELECT conversion_id, {horizon}::timestamptz + interval '1 hour', 'install', 5 FROM ({gone}) AS gone"
+                f"{' ON CONFLICT DO NOTHING' if table.unique else ''};")
 
     def finish(self):
         """Everything that is open is closed; then the decisions are those of the final data, whatever the way there."""
@@ -542,4 +571,5 @@ class _Script:
         self.step("drop")
         for rule in self.rules:
             self.call("drop_rule", {"rule": literal(rule.name), "keep_decisions": "false"})
-        self.add(f"DROP SCHEMA {quote(self.schedule.schema)} CASCADE;")
+        self.add(f"DROP SCHEMA {quote(self.schedule.schema)} CASCADE;",
+                 f"DROP SCHEMA IF EXISTS {quote(self.schedule.schema + ' kept')};")
