@@ -15,7 +15,8 @@ REGRESS = \
 	overrides \
 	security \
 	errors \
-	decisions
+	decisions \
+	keeping
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
 ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared

@@ -75,7 +75,7 @@ CREATE FUNCTION attribution._horizon(relation regclass) RETURNS timestamptz
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT max(p.horizon) FROM attribution.partitioning p WHERE p.horizon IS NOT NULL AND p.relation IN (SELECT attribution._sources(relation))
+  SELECT max(p.horizon) FROM attribution.partitioning p WHERE p.horizon IS NOT NULL AND p.relation IN (SELECT attribution._sources($1)) -- a bare name would be the column
 $$;
 COMMENT ON FUNCTION attribution._horizon(regclass) IS
   'How far back the data of a relation reaches; of a view, how far that of all it reads does. NULL: nothing was dropped.';
@@ -498,7 +498,7 @@ AS $$
              SELECT interval '0', v.conversions
               UNION ALL
              SELECT t.lookback, t.touchpoints FROM attribution.tier t WHERE t.rule = r.rule AND t.version = r.active_version) AS u(lookback, reads)
-           WHERE relation IN (SELECT attribution._sources(u.reads))
+           WHERE $1 IN (SELECT attribution._sources(u.reads))
            GROUP BY r.rule) n
 $$;
 COMMENT ON FUNCTION attribution._needed_since(regclass) IS

@@ -6,8 +6,6 @@ is what shrinking a failure lives on.
 
 from dataclasses import dataclass, field
 
-from clock import DAY, time_text
-
 # The conversion table is partitioned by the day: p0 is all before the first day, p4 starts out as a table of its own,
 # and the default partition has the rest. So are the touch tables, without that table.
 CONVERSION_DAYS = {"p0": (None, 0), "p1": (0, 1), "p2": (1, 2), "p3": (2, 3), "p4": (4, 5)}
@@ -148,8 +146,3 @@ def literal(text):
         return "NULL"
     escape = "E" if "\\" in text else ""
     return escape + "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
-
-
-def bounds(schedule, days):
-    """The bounds of a partition as SQL literals, or MINVALUE."""
-    return ["MINVALUE" if day is None else literal(time_text(schedule.day + day * DAY)) for day in days]
