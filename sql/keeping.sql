@@ -3,6 +3,7 @@
 CREATE EXTENSION attribution;
 SET client_min_messages = warning;
 SET timezone = 'UTC';
+SET datestyle = 'ISO';
 CREATE SCHEMA k;
 CREATE TABLE k.clicks (id int, at timestamptz, dev int, tag char(3)) PARTITION BY RANGE (at);
 CREATE INDEX ON k.clicks (dev, at);
@@ -95,6 +96,29 @@ DELETE FROM k.installs WHERE id = 3;
 CALL attribution.reattribute('installs');
 SELECT conversion_id, conversion_time, outcome FROM k.installs_decisions ORDER BY 1;
 
+-- What is remembered of installations outlives their rows: a second row of a conversion that is gone changes nothing. A
+-- reader who may not see what is stored reads on.
+CREATE TABLE k.opens (id text, at timestamptz, who int) PARTITION BY RANGE (at);
+INSERT INTO attribution.partitioning (relation) VALUES ('k.opens');
+SELECT attribution.make_partitions('k.opens', '2026-01-08', '2026-01-11');
+SELECT attribution.create_rule('opens', 'k.opens', 'id', 'at', installation_key => '{who}', reattribution_window => '6 hours', allowed_lateness => '0');
+SELECT attribution.add_tier('opens', 'click', 'k.clicks', '{dev}', '1 hour', conversion_match => '{who}');
+SELECT attribution.activate('opens');
+INSERT INTO k.opens VALUES ('x', '2026-01-08 20:00', 1), ('x', '2026-01-09 01:00', 1), ('y', '2026-01-09 02:30', 1), ('z', '2026-01-09 08:00', 1);
+CALL attribution.run('opens');
+SELECT conversion_id, conversion_time, kind FROM k.opens_decisions ORDER BY 1;
+SELECT attribution.drop_partitions('k.opens', '2026-01-09');
+CALL attribution.reattribute('opens');
+SELECT conversion_id, conversion_time, kind FROM k.opens_decisions ORDER BY 1;
+CREATE ROLE regress_reader;
+GRANT attribution_reader TO regress_reader;
+GRANT USAGE ON SCHEMA k TO regress_reader;
+GRANT SELECT ON k.opens, k.clicks TO regress_reader;
+SET ROLE regress_reader;
+SELECT conversion_id, kind FROM attribution.attribute('opens') ORDER BY conversion_id;
+SELECT * FROM attribution.decisions_as_of('opens', now());
+RESET ROLE;
+
 -- A row that moves to other pages while the table is looked through.
 CREATE TABLE k.big (id int, at timestamptz, dev int, note text);
 INSERT INTO k.big SELECT g, '2026-01-09', 9, repeat('x', 1000) FROM generate_series(1, 7500) AS g;
@@ -158,5 +182,5 @@ SELECT conversion_id, outcome FROM bad.theirs;
 
 DROP EXTENSION attribution;
 DROP SCHEMA k CASCADE;
-DROP OWNED BY regress_bad, regress_writer CASCADE;
-DROP ROLE regress_bad, regress_writer;
+DROP OWNED BY regress_bad, regress_writer, regress_reader CASCADE;
+DROP ROLE regress_bad, regress_writer, regress_reader;

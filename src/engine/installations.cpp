@@ -24,16 +24,20 @@ public:
       at_ = 0;
       fold_ = core::InstallationFold(window_);
     }
-    if (at_ == keys_[number].size())
-      return true;
     const bool is_new = fold_.is_new(time, DatumGetBool(slot->tts_values[3]));
-    const std::uint32_t member = keys_[number][at_];
     const pg::Within within(memory_); // where an ERROR outlives the executor
     try {
-      if (batch_.times[member] == time && id_order_(batch_.ids[member], slot->tts_values[2]) == 0) {
-        batch_.kinds[member] = is_new ? Kind::new_installation : Kind::reinstall;
-        ++at_;
+      // A member that is not among the rows has its decision before the horizon.
+      int order = -1;
+      for (; at_ < keys_[number].size(); ++at_) {
+        const std::uint32_t member = keys_[number][at_];
+        order = batch_.times[member] != time ? (batch_.times[member] < time ? -1 : 1)
+                                             : id_order_(batch_.ids[member], slot->tts_values[2]);
+        if (order >= 0)
+          break;
       }
+      if (order == 0)
+        batch_.kinds[keys_[number][at_++]] = is_new ? Kind::new_installation : Kind::reinstall;
     } catch (...) { // it must not pass through the executor; check() throws it on
       failure_ = std::current_exception();
     }
@@ -75,8 +79,8 @@ Installations::Installations(const Binding &binding, Oid reader) : binding_(bind
     types.push_back(key.type.array_oid());
   }
   types.insert(types.end(), {INT4ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID});
-  plan_ = pg::Plan(conversions_of_keys(binding), types);
-  plan_.check_reader(reader);
+  pg::Plan(conversions_of_keys(binding, false), types).check_reader(reader);
+  plan_ = pg::Plan(conversions_of_keys(binding, true), types);
 }
 
 std::vector<Installations::Members> Installations::keys_of(const Batch &batch) const {

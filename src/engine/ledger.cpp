@@ -200,14 +200,14 @@ std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, con
     if (binding_.carried[i])
       carried += joined({", credit.", pg::quoted(binding_.spec.carry[i])});
   const auto query = [&](const Given &given, const std::string &at) {
-    return joined({"SELECT given.number, decision.conversion_time, decision.outcome, decision.kind, decision.tier,"
-                   " decision.value, decision.decided_at, credit.credit_position, credit.tier, credit.touch_id,"
-                   " credit.touch_time, credit.credit",
+    return joined({("SELECT given.number, decision.conversion_time, decision.outcome, decision.kind, decision.tier,"
+                    " decision.value, decision.decided_at, credit.credit_position, credit.tier, credit.touch_id,"
+                    " credit.touch_time, credit.credit"),
                    carried, " FROM ", given.rows(), " JOIN ", decisions_,
                    " AS decision ON decision.conversion_id = given.id", collation_, " AND ", at, " LEFT JOIN ",
                    credits_,
-                   " AS credit ON credit.conversion_id = decision.conversion_id"
-                   " AND credit.conversion_time = decision.conversion_time"});
+                   (" AS credit ON credit.conversion_id = decision.conversion_id"
+                    " AND credit.conversion_time = decision.conversion_time")});
   };
   const auto id_of = [&](std::uint32_t claim) { return pg::Param{claims.ids[claim], false}; };
   // Before the horizon rows of an id may be gone that its decision is of: there all of its times are looked through.
@@ -388,8 +388,8 @@ void Ledger::insert_headers(const Decided &decided, const std::vector<std::uint3
   const std::string version = given.also(INT4OID, {Int32GetDatum(binding_.spec.version), false});
   const std::string by = given.also(INT8OID, {Int64GetDatum(run), false});
   given.execute(joined({"INSERT INTO ", decisions_, " (", kHeaderColumns,
-                        ") SELECT conversion_id, conversion_time, outcome, kind, tier,"
-                        " pg_catalog.justify_hours(lookback * interval '1 microsecond'), value, ",
+                        (") SELECT conversion_id, conversion_time, outcome, kind, tier,"
+                         " pg_catalog.justify_hours(lookback * interval '1 microsecond'), value, "),
                         version, ", decided_at, ", by, " FROM ", given.rows()}));
 }
 

@@ -97,8 +97,8 @@ void reschedule(const Binding &binding, const Claims &claims, const std::vector<
       .add_time("arrived_at", [&](std::uint32_t i) { return turns[i].arrival; })
       .add_time("due", [&](std::uint32_t i) { return turns[i].due; });
   given.execute(joined({"UPDATE ", pending_of(binding),
-                        " AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at,"
-                        " due = given.due FROM ",
+                        (" AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at,"
+                         " due = given.due FROM "),
                         given.rows(), " WHERE pending.conversion_id = given.id", pg::collate(id_collation(binding))}));
 }
 

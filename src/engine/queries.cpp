@@ -154,7 +154,7 @@ int claimed_number_column(const Binding &binding) {
          (binding.value ? 1 : 0);
 }
 
-std::string conversions_of_keys(const Binding &binding) {
+std::string conversions_of_keys(const Binding &binding, bool stored) {
   const std::string &relation = binding.conversions.name;
   const std::string id = "conversion." + binding.id.quoted;
   const std::string time = "conversion." + binding.time.quoted;
@@ -196,10 +196,15 @@ std::string conversions_of_keys(const Binding &binding) {
       sql += " OR earlier.at = " + time + " AND ROW(" + earlier_texts + ") < ROW(" + texts + ")";
     sql += "))";
   }
-  if (binding.spec.storage && OidIsValid(binding.spec.storage->installations) && binding.spec.horizon)
-    sql += " UNION ALL SELECT given.\"?number\", old.conversion_time, old.conversion_id, true FROM " + given +
-           " JOIN " + relation_name(binding.spec.storage->installations) + " AS old ON " + remembered +
-           "old.conversion_time <= given.\"?until\" WHERE old.conversion_time < " + param(next + 2);
+  if (stored && binding.spec.storage && OidIsValid(binding.spec.storage->installations) && binding.spec.horizon) {
+    // Whose decision lies before the horizon had its earliest row there: what comes later is the same conversion again.
+    sql += joined({" AND NOT EXISTS (SELECT FROM ", relation_name(binding.spec.storage->decisions),
+                   " AS known WHERE known.conversion_id = ", id, pg::collate(id_collation(binding)),
+                   " AND known.conversion_time < ", param(next + 2), ")"});
+    sql += joined({" UNION ALL SELECT given.\"?number\", old.conversion_time, old.conversion_id, true FROM ", given,
+                   " JOIN ", relation_name(binding.spec.storage->installations), " AS old ON ", remembered,
+                   "old.conversion_time <= given.\"?until\" WHERE old.conversion_time < ", param(next + 2)});
+  }
   return "SELECT * FROM (" + sql + ") AS found(number, at, id, remembered) ORDER BY number, at, id" +
          c_collate(binding.id) + ", remembered DESC";
 }

@@ -28,8 +28,9 @@ int claimed_number_column(const Binding &binding);
 
 /// All conversions of given keys, up to a time for each: (number of the key, time, id, whether it is only remembered),
 /// in that order. Remembered are the new ones that lie before the horizon. Parameters: an array for each part of the
-/// installation key; their numbers, int4[]; the times, timestamptz[]; the horizon.
-std::string conversions_of_keys(const Binding &binding);
+/// installation key; their numbers, int4[]; the times, timestamptz[]; the horizon. Without `stored` what decisions know
+/// is left out.
+std::string conversions_of_keys(const Binding &binding, bool stored);
 
 /// The columns that every touch query gives first; BoundTier::columns follow.
 enum TouchColumn : int { kTouchNumber = 1, kTouchTime, kTouchId, kTouchLookback, kTouchFacts, kTouchColumns };

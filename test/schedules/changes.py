@@ -1,9 +1,9 @@
 """When data changed and when a rule ran, so that it is known which conversions closed after the last change.
 
-Of these rule 9 promises that their decisions are what a batch over the final data gives. A conversion arrives at the first
-run after a change of its rows; it closes in the first run, that one or a later one, whose time is at least the allowed
-lateness after that. Changes that may not concern the rule are passed over, so that a conversion may close later than is
-thought here, but not earlier. Triggers note the changes; their rows get a time once they are committed.
+Of these rule 9 promises that their decisions are what a batch over the final data gives. A conversion arrives at the
+first run after a change of its rows; it closes in the first run, that one or a later one, whose time is at least the
+allowed lateness after that. Changes that may not concern the rule are passed over, so that a conversion may close later
+than is thought here, but not earlier. Triggers note the changes; their rows get a time once they are committed.
 """
 
 import oracle
@@ -51,7 +51,7 @@ def note_run(schedule, rule, as_of):
 
 
 def _arrivals(schedule, rule):
-    """The last change of each id that certainly queues it: a row comes, goes, moves in time, or passes the filter or not."""
+    """The last change of each id that certainly queues it: a row comes, goes, moves in time, or passes as it did not."""
     place = quote(schedule.schema)
 
     def passes(row):
@@ -61,7 +61,8 @@ def _arrivals(schedule, rule):
     return f"""
     SELECT id, max(at) AS at
     FROM (SELECT at, (was).conversion_id AS old_id, (is_now).conversion_id AS new_id,
-              was IS DISTINCT FROM NULL AND {passes('was')} AS passed, is_now IS DISTINCT FROM NULL AND {passes('is_now')} AS passes,
+              was IS DISTINCT FROM NULL AND {passes('was')} AS passed,
+              is_now IS DISTINCT FROM NULL AND {passes('is_now')} AS passes,
               (was).happened_at IS DISTINCT FROM (is_now).happened_at AS moved
           FROM (SELECT at, was, is_now FROM {place}.change) AS conversion_change) AS c
     CROSS JOIN LATERAL (VALUES (old_id, passed), (new_id, passes)) AS side (id, concerned)

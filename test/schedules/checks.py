@@ -6,7 +6,6 @@ from schedule import literal, quote
 
 HEADER = ["conversion_id", "conversion_time", "outcome", "kind", "tier", "value"]
 CREDIT = ["credit_position", "credit_tier", "touch_id", "touch_time", "credit"]
-HISTORY = ["", "_history"]
 AS_OF = ["conversion_id", "conversion_time", "outcome", "kind", "tier", "credit_position", "touch_id", "touch_time",
          "credit", "value", "rule_version", "decided_at"]
 
@@ -14,9 +13,9 @@ AS_OF = ["conversion_id", "conversion_time", "outcome", "kind", "tier", "credit_
 SETUP = f"""
 CREATE TEMP TABLE instant (rule text, at timestamptz);
 CREATE TEMP TABLE instant_decision AS
-SELECT ''::text AS rule, now() AS at, ''::text COLLATE "C" AS conversion_id, now() AS conversion_time, ''::text AS outcome,
-    ''::text AS kind, ''::text AS tier, 1 AS credit_position, ''::text COLLATE "C" AS touch_id, now() AS touch_time,
-    1::float8 AS credit, 1::numeric AS value, 1 AS rule_version, now() AS decided_at LIMIT 0;
+SELECT ''::text AS rule, now() AS at, ''::text COLLATE "C" AS conversion_id, now() AS conversion_time,
+    ''::text AS outcome, ''::text AS kind, ''::text AS tier, 1 AS credit_position, ''::text COLLATE "C" AS touch_id,
+    now() AS touch_time, 1::float8 AS credit, 1::numeric AS value, 1 AS rule_version, now() AS decided_at LIMIT 0;
 """
 
 
@@ -27,13 +26,14 @@ class Stored:
         self.schedule = schedule
         self.rule = rule
         self.place = f"{schedule.schema} kept" if rule.kept else schedule.schema
-        self.decisions, self.decisions_history = (self.table(rule.kept or rule.name + "_decisions", of) for of in HISTORY)
-        self.credits, self.credits_history = (self.table((rule.kept or rule.name) + "_credits", of) for of in HISTORY)
+        decisions, credits = rule.kept or f"{rule.name}_decisions", f"{rule.kept or rule.name}_credits"
+        self.decisions, self.decisions_history = self.table(decisions), self.table(decisions + "_history")
+        self.credits, self.credits_history = self.table(credits), self.table(credits + "_history")
         for name in ["pending", "installations", "attribution", "decisions_as_of"]:
             setattr(self, name, self.table(f"{rule.name}_{name}"))
 
-    def table(self, name, ending=""):
-        return f"{quote(self.place)}.{quote(name + ending)}"
+    def table(self, name):
+        return f"{quote(self.place)}.{quote(name)}"
 
     def rows(self):
         """The current decisions, a row a credit, as the oracle tells them."""
@@ -41,8 +41,8 @@ class Stored:
                             f"NULL::{'numeric' if c == 'cost' else 'text'} AS {c}" for c in CARRIED)
         return f"""
 SELECT conversion_id::text COLLATE "C" AS conversion_id, conversion_time, header.outcome, header.kind, header.tier,
-    header.value::text AS value, credit.credit_position, credit.tier AS credit_tier, credit.touch_id::text COLLATE "C" AS touch_id,
-    credit.touch_time, credit.credit, {carried}
+    header.value::text AS value, credit.credit_position, credit.tier AS credit_tier,
+    credit.touch_id::text COLLATE "C" AS touch_id, credit.touch_time, credit.credit, {carried}
 FROM {self.decisions} AS header FULL JOIN {self.credits} AS credit USING (conversion_id, conversion_time)"""
 
     def as_of_rows(self):
@@ -125,8 +125,9 @@ def sound(schedule, rule, check):
             FROM {s.decisions_history} AS header
             FULL JOIN {s.credits_history} AS credit USING (conversion_id, conversion_time, decided_at)
             GROUP BY 1, 2, 3
-            HAVING count(header.outcome) <> count(*) OR sum(credit.credit) IS NULL OR abs(sum(credit.credit) - 1) > 1e-12
-                OR max(credit.credit_position) <> count(*) OR count(DISTINCT credit.credit_position) <> count(*)"""),
+            HAVING count(header.outcome) <> count(*) OR sum(credit.credit) IS NULL
+                OR abs(sum(credit.credit) - 1) > 1e-12 OR max(credit.credit_position) <> count(*)
+                OR count(DISTINCT credit.credit_position) <> count(*)"""),
         found(f"{check}: intervals", f"""
             SELECT * FROM (
                 SELECT conversion_id, decided_at, superseded_at,

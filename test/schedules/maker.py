@@ -44,9 +44,9 @@ class _Maker:
         self.device_type = rng.choice(["text", "text", "text", "uuid", "bigint"])
         self.conversions = []        # every row ever made, whatever became of it
         self.fresh = 100             # numbers of ids that nothing else has used
-        # How everything comes to its end: it is open until long after the last operation, wherever it came from; or it
-        # closes on the way, and all of it comes through triggers, so that it is known when; or it may close at any time,
-        # and reattribute() has the last word.
+        # How everything comes to its end. long: it is open until long after the last operation, wherever it came from.
+        # closing: it closes on the way, and all of it comes through triggers, so that it is known when. free: it may
+        # close at any time, and reattribute() has the last word.
         self.mode = rng.choices(["long", "closing", "free"], [50, 25, 25])[0]
 
     def chance(self, p):
@@ -64,8 +64,9 @@ class _Maker:
         self.touches = {table.name: [] for table in tables if table.is_touch}
         self.nasty = self.chance(0.15)
         # No sum of the steps of the virtual clock, so that nothing closes within moments of a run's time.
-        self.lateness = {"long": "10000 days", "free": rng.choice(["0", "0", "1 minute", "1 hour"]), "closing": rng.choice(
-            ["0", "100 seconds", "97 minutes", "757 minutes", "757 minutes", "5 days"])}[self.mode]
+        self.lateness = rng.choice({
+            "long": ["10000 days"], "free": ["0", "0", "1 minute", "1 hour"],
+            "closing": ["0", "100 seconds", "97 minutes", "757 minutes", "757 minutes", "5 days"]}[self.mode])
         self.rules = [self.rule(n) for n in range(rng.choice([1, 1, 1, 2]))]
         before = []
         if self.mode != "closing" and self.chance(0.7):
@@ -93,11 +94,9 @@ class _Maker:
             tiers=tiers, path=rng.choice(["first_match", "all"]), model=rng.choice(["last_touch", "first_touch"]),
             filter=self.filter("conversion") if self.chance(0.4) else None,
             empty=rng.choice([None, None, None, [], ["", "d1", "app2", "1"]]), value=self.chance(0.5),
-            carry=rng.sample(CARRIED, rng.choice([0, 1, 2, 3])),
-            installation_key=key, key_columns=columns,
+            carry=rng.sample(CARRIED, rng.choice([0, 1, 2, 3])), installation_key=key, key_columns=columns,
             window=rng.choice(["90 days", "1 day", "12 hours", "0", "2 days"]),
-            lateness=self.lateness,
-            kept=rng.choice(["", "", "", f"kept {n}"]),
+            lateness=self.lateness, kept=rng.choice(["", "", "", f"kept {n}"]),
             settlement="0" if self.mode == "closing" else rng.choice(["0", "0", "0", "1 hour", "10 seconds"]))
 
     def tier(self, i):
@@ -109,7 +108,8 @@ class _Maker:
         return Tier(
             name=f'{i}. "{match[0]}"\'s' if self.nasty else f"tier {i}", table=self.touch_table(), match=match,
             conflict=rng.sample(rest, min(len(rest), rng.choice([1, 1, 2]))) if self.chance(0.35) else [],
-            lookback=rng.choices(["7 days", "1 day", "36 hours", "1 hour", "0", "1 microsecond"], [6, 6, 3, 3, 1, 1])[0],
+            lookback=rng.choice(["7 days"] * 6 + ["1 day"] * 6 + ["36 hours"] * 3 + ["1 hour"] * 3
+                                + ["0", "1 microsecond"]),
             filter=self.filter("touch") if self.chance(0.3) else None, predicate=predicate, predicate_columns=columns,
             own_lookback=self.chance(0.25), strict=strict,
             skew="0" if strict else rng.choice(["0", "0", "0", "1 second", "1 hour"]))
@@ -315,8 +315,8 @@ class _Maker:
     def operation(self):
         rng = self.rng
         kinds = {"write": 38, "transaction": 14, "run": 20, "resolve": 5, "together": 5, "reattribute": 3,
-                 "reconcile": 1, "checkpoint": 3, "setting": 4, "version": 3, "truncate": 2, "partition": 5, "offline": 2,
-                 "rewrite": 1}
+                 "reconcile": 1, "checkpoint": 3, "setting": 4, "version": 3, "truncate": 2, "partition": 5,
+                 "offline": 2, "rewrite": 1}
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
         return getattr(self, "make_" + kind)()
 
@@ -340,10 +340,13 @@ class _Maker:
         parts = [("run", self.some_rule(), rng.choice(["1", "7", "10000"])) for _ in range(2)]
         if self.chance(0.3):
             parts[1] = ("reattribute",) + parts[1][1:]
-        writes = [self.write() for _ in range(rng.choice([1, 2]))] if self.mode != "closing" and self.chance(0.5) else []
+        writes = []
+        if self.mode != "closing" and self.chance(0.5):
+            writes = [self.write() for _ in range(rng.choice([1, 2]))]
         leaf = rng.choice(list(self.tables["conversions"].days)) if self.mode != "closing" and self.chance(0.2) else ""
         kill = rng.choice(["", "", "", f"cancel {rng.randrange(200)}", f"terminate {rng.randrange(200)}"])
-        return Operation("together", writes, "killed" if kill else "", value=kill, parts=parts, leaf=leaf, later=self.later())
+        return Operation("together", writes, "killed" if kill else "", value=kill, parts=parts, leaf=leaf,
+                         later=self.later())
 
     def make_reattribute(self):
         times = sorted([self.time(), self.time()])
@@ -394,12 +397,14 @@ class _Maker:
         table = self.tables[operation.table]
         rows = self.touches[table.name] if table.is_touch else self.conversions
         since = self.day + (table.days[operation.leaf][1] - 1) * DAY
-        within = [row for row in rows if row[table.time] not in (None, INFINITY) and since <= row[table.time] < since + DAY]
+        within = [row for row in rows
+                  if row[table.time] not in (None, INFINITY) and since <= row[table.time] < since + DAY]
         for _ in range(rng.choice([1, 2, 3])):
             row = self.touch(table.name) if table.is_touch else self.conversion()
             if self.chance(0.4) or not within:
                 row[table.time] = since + rng.choice([0, HOUR, rng.randrange(DAY), DAY - 1])
-                operation.writes.append(Write("insert", table.name, [self.texts(row)], rng.choice(["leaf", "copy leaf"])))
+                operation.writes.append(Write("insert", table.name, [self.texts(row)],
+                                              rng.choice(["leaf", "copy leaf"])))
             elif some := rng.choice(within)[table.id]:
                 column = rng.choice([c for c in row if c not in (table.id, table.time)] + [table.id] * 2)
                 operation.writes.append(Write(rng.choice(["update", "update", "delete", "one"]), table.name, id=some,

@@ -9,8 +9,8 @@ It makes these temporary tables, for one rule:
 
 How the contract is read where it leaves a choice: as in test/worlds/oracle.py, and
 
-* The columns that settle a tie of a conversion's rows: tier by tier those of the match, then of the conflict, each at its
-  first appearance; then those in predicates; then the value's; then those in the expressions of the installation key.
+* The columns that settle a tie of a conversion's rows: tier by tier those of the match, then of the conflict, each at
+  its first appearance; then those in predicates; then the value's; then those in the installation key's expressions.
 * The columns that settle a tie of a touch's rows, among those that are eligible in its strongest tier: match, conflict,
   the lookback's, those in the predicate, those carried.
 * An installation key is empty if any part of it is NULL or, by its text, one of the rule's empty values.
@@ -115,8 +115,9 @@ def _pairs(schedule, rule, number, tier):
                         for c in CARRIED)
     return f"""
 -- Rule 1, eligible: tier {number}.
-SELECT {number} AS tier_number, {literal(tier.name)} AS tier, {literal(tier.table)} AS relation, conversion.conversion_id,
-    touch.touch_id, touch.touched_at, dense_rank() OVER (ORDER BY {sortable(table, 'touch')}) AS touch_rank,
+SELECT {number} AS tier_number, {literal(tier.name)} AS tier, {literal(tier.table)} AS relation,
+    conversion.conversion_id, touch.touch_id, touch.touched_at,
+    dense_rank() OVER (ORDER BY {sortable(table, 'touch')}) AS touch_rank,
     {texts(dict.fromkeys(settling))} AS settling, {carried}
 FROM oracle_conversion AS conversion
 CROSS JOIN (SELECT touch.* FROM {quote(schedule.schema)}.{table.name} AS touch

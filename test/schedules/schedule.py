@@ -76,7 +76,7 @@ class Rule:
     window: str = "90 days"      # of re-attribution
     lateness: str = "24 hours"
     settlement: str = "0"
-    kept: str = ""               # where decisions go: tables of this name in a schema of their own; by default beside the data
+    kept: str = ""               # the name of the tables for decisions in a schema of their own; '': the default ones
 
     def empty_values(self):
         return ["", "00000000-0000-0000-0000-000000000000"] if self.empty is None else self.empty

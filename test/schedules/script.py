@@ -325,7 +325,7 @@ class _Script:
                      checks.unchanged(schedule, rule, "retention"), checks.sound(schedule, rule, self.check))
 
     def repeated(self, horizon):
-        """Conversions that all rules have decided and whose rows are gone come once more: they make no other decision."""
+        """Conversions that all rules have decided and whose rows are gone come again: that is no other conversion."""
         conversions = self.schedule.conversions
         name = self.tables.table(conversions.name)
         gone = " INTERSECT ".join(
