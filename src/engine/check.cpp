@@ -34,6 +34,7 @@ bool check(const Binding &binding, Oid reader) {
     source.gather(nothing, {}, tier, nowhere);
   source.prepare_near_misses();
   const Installations installations(binding, reader);
+  const pg::Plan claimed(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID});
   return immutable;
 }
 
