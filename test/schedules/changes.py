@@ -51,7 +51,7 @@ def note_run(schedule, rule, as_of):
 
 
 def _arrivals(schedule, rule):
-    """The last change of each id that certainly queues it: a row comes, goes, moves in time, or passes as it did not."""
+    """The last change of each id that certainly queues it: a row comes, goes, moves, or passes when it did not."""
     place = quote(schedule.schema)
 
     def passes(row):
