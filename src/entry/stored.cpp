@@ -138,10 +138,10 @@ Datum attribution_backlog(PG_FUNCTION_ARGS) {
     const StoredRule rule(entry::required(fcinfo, 0, "rule"));
     relay(
         "SELECT pg_catalog.count(*) FILTER (WHERE arrived_at IS NULL), pg_catalog.count(*) FILTER (WHERE arrived_at IS"
-        " NOT NULL), pg_catalog.count(*) FILTER (WHERE due <= pg_catalog.clock_timestamp()),"
-        " pg_catalog.min(queued_at) FILTER (WHERE arrived_at IS NULL),"
-        " pg_catalog.clock_timestamp() - pg_catalog.min(queued_at) FILTER (WHERE arrived_at IS NULL),"
-        " pg_catalog.min(due) FROM " +
+        " NOT NULL), pg_catalog.count(*) FILTER (WHERE due::timestamptz <= pg_catalog.clock_timestamp()),"
+        " pg_catalog.min(queued_at::timestamptz) FILTER (WHERE arrived_at IS NULL),"
+        " pg_catalog.clock_timestamp() - pg_catalog.min(queued_at::timestamptz) FILTER (WHERE arrived_at IS NULL),"
+        " pg_catalog.min(due::timestamptz) FROM " +
             rule.pending(),
         {}, {}, rule.reader(), result);
     return Datum(0);
@@ -168,7 +168,7 @@ Datum attribution_oldest_pending(PG_FUNCTION_ARGS) {
     {
       const StoredRule rule(entry::required(fcinfo, 0, "rule"));
       const pg::Rows rows =
-          pg::Plan("SELECT pg_catalog.min(conversion_time)::timestamptz FROM " + rule.pending(), {}).execute({});
+          pg::Plan("SELECT pg_catalog.min(conversion_time::timestamptz) FROM " + rule.pending(), {}).execute({});
       oldest = rows.get(0, 1, &null);
     }
     if (null)
