@@ -83,7 +83,8 @@ WITH RECURSIVE placed AS (
     SELECT placed.conversion_id, key, placed.n, said.kind,
         CASE said.kind WHEN 'new' THEN placed.happened_at ELSE fold.last_new END
     FROM fold JOIN placed USING (key)
-    CROSS JOIN LATERAL (SELECT CASE WHEN placed.happened_at - fold.last_new > interval {literal(rule.window)}
+    CROSS JOIN LATERAL (SELECT CASE WHEN extract(epoch FROM placed.happened_at) - extract(epoch FROM fold.last_new)
+                                         > extract(epoch FROM interval {literal(rule.window)}) -- no interval reaches that far
                                     THEN 'new' ELSE 'reinstall' END AS kind) AS said
     WHERE placed.n = fold.n + 1
 )
