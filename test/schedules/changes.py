@@ -3,8 +3,7 @@
 Of these rule 9 promises that their decisions are what a batch over the final data gives. A conversion arrives at the
 first run after a change of its rows; it closes in the first run, that one or a later one, whose time is at least the
 allowed lateness after that. Changes that may not concern the rule are passed over, so that a conversion may close later
-than is thought here, but not earlier: the times of runs only grow. Triggers note the changes; their rows get a time
-once they are committed.
+than is thought here, but not earlier. Triggers note the changes; their rows get a time once they are committed.
 """
 
 import oracle

@@ -6,8 +6,7 @@ from schedule import CONVERSION_NAMES, Operation, Rule, Schedule, Table, Tier, W
 
 # Sundays, so that a week of the decision tables ends within; on two of them a local clock changes.
 DAYS = [at(2026, 1, 11), at(2026, 1, 11), at(2025, 3, 30), at(2025, 11, 2), at(2024, 2, 25)]
-# Between the greatest times and the least lies more than an interval can hold.
-FAR = [[at(1), at(-43, 3, 15), LEAST + HOUR, at(1970)], [GREATEST - HOUR, at(1970), at(2200)]]
+FAR = [at(1), at(-43, 3, 15), LEAST + HOUR, GREATEST - HOUR, at(1970), at(2200)]
 
 ZERO_UUID = "00000000-0000-0000-0000-000000000000"
 CARRIED = ["network", "campaign", "cost"]
@@ -42,7 +41,6 @@ class _Maker:
         self.rng = rng
         self.number = number
         self.day = rng.choice(DAYS)
-        self.far = rng.choice(FAR)
         self.device_type = rng.choice(["text", "text", "text", "uuid", "bigint"])
         self.conversions = []        # every row ever made, whatever became of it
         self.fresh = 100             # numbers of ids that nothing else has used
@@ -185,7 +183,7 @@ class _Maker:
                     rng.choice([0, interval_micros(rule.window) % (5 * DAY)]) + rng.choice([0, 0, 1, -1]))
                 row.update(device=other["device"], app=other["app"])
         if self.mode == "free" and self.chance(0.03):
-            row["happened_at"] = rng.choice(self.far)
+            row["happened_at"] = rng.choice(FAR)
         return self.clamp(row, "happened_at")
 
     def touch(self, table):

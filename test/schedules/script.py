@@ -106,7 +106,7 @@ class _Script:
         elif ending == "during":
             self.now += operation.later
             rule = self.rules[operation.rule]
-            self.note(rule)
+            self.note(rule, self.as_of())
             self.add("BEGIN;", *writes, sessions(self.check, [self.run_commands("run", rule, "10000")]), "COMMIT;")
         else:
             self.add("BEGIN;", *writes, "ROLLBACK;" if ending == "rollback" else "COMMIT;")
@@ -128,16 +128,16 @@ class _Script:
     def as_of(self):
         return f"now() + interval {literal(interval_text(self.now))}"
 
-    def note(self, rule):
-        """A run at the virtual time begins: what has changed so far has changed before it."""
+    def note(self, rule, as_of):
+        """A run begins: what has changed so far has changed before it."""
         if self.schedule.mode == "closing":
-            self.add(changes.note_run(self.schedule, rule, self.as_of()))
+            self.add(changes.note_run(self.schedule, rule, as_of))
 
     def call(self, procedure, rule, *arguments):
         """A run of some kind, at the virtual time."""
         self.known.add(self.rules.index(rule))
         self.ran_at = self.now
-        self.note(rule)
+        self.note(rule, self.as_of())
         self.add(f"SELECT {self.as_of()} AS as_of \\gset",
                  f"CALL attribution.{procedure}({', '.join([literal(rule.name), *arguments])}, as_of => :'as_of');")
 
@@ -153,17 +153,19 @@ class _Script:
         self.add(checks.sound(self.schedule, rule, self.check), checks.record(self.schedule, rule))
 
     def reconcile(self, rule):
+        self.note(rule, "clock_timestamp()")
         self.add(f"CALL attribution.reconcile({literal(rule.name)});")
 
     def do_run(self, operation):
-        """A run at the virtual time; if that doesn't move on, at the clock's, unless it matters when things arrive."""
+        """A run at the virtual time; if that doesn't move on, at the clock's."""
         self.now += operation.later
         rule = self.rules[operation.rule]
-        if operation.later or self.schedule.mode == "closing":
+        if operation.later:
             self.call_and_check("run", rule)
             return
         self.known.add(operation.rule)
         self.ran_at = 0
+        self.note(rule, "clock_timestamp()")
         self.add("SELECT clock_timestamp() AS as_of \\gset", f"CALL attribution.run({literal(rule.name)});")
         self.after_run(rule)
 
@@ -178,7 +180,7 @@ class _Script:
         for procedure, n, batch_size in operation.parts:
             # Of what a prepared transaction has locked it would wait for the end.
             procedure = "run" if self.prepared else procedure
-            self.note(self.rules[n])
+            self.note(self.rules[n], self.as_of())
             commands.append(self.run_commands(procedure, self.rules[n], batch_size))
         writer = []
         if operation.leaf and not self.prepared:
@@ -198,7 +200,7 @@ class _Script:
             self.call_and_check("reattribute", self.rules[operation.rule], f"since => {since}", f"until => {until}")
 
     def do_reconcile(self, operation):
-        if not self.prepared and self.schedule.mode != "closing":
+        if not self.prepared:
             self.reconcile(self.rules[operation.rule])
 
     def do_checkpoint(self, operation):
