@@ -16,7 +16,8 @@ REGRESS = \
 	security \
 	errors \
 	decisions \
-	keeping
+	keeping \
+	dead_letters
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
 ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared

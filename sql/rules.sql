@@ -70,7 +70,7 @@ WHERE e.extname = 'attribution' AND d.deptype = 'e' AND obj_description(d.objid,
   AND d.classid IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass)
   AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = d.objid AND c.relkind = 'c')
   AND NOT EXISTS (SELECT FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid WHERE t.oid = d.objid AND (c.relkind <> 'c' OR t.typcategory = 'A'));
--- Nothing is PUBLIC.
+-- Nothing is PUBLIC but what wakes the worker.
 SELECT p.oid::regprocedure FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
 WHERE p.pronamespace = 'attribution'::regnamespace AND a.grantee = 0;
 -- Dropping the extension takes a rule's functions along, and no data.

@@ -3,11 +3,13 @@
 CREATE TABLE attribution.rule (
   rule text PRIMARY KEY CHECK (rule <> ''),
   owner regrole NOT NULL,
-  active_version integer
+  active_version integer,
+  enabled boolean NOT NULL DEFAULT true
 );
 COMMENT ON TABLE attribution.rule IS 'One row a rule. Change it through attribution.create_rule() and its kin.';
 COMMENT ON COLUMN attribution.rule.owner IS 'The role that the rule runs as.';
 COMMENT ON COLUMN attribution.rule.active_version IS 'The version that reads use; null until the rule is activated.';
+COMMENT ON COLUMN attribution.rule.enabled IS 'Whether the worker runs it.';
 
 CREATE TABLE attribution.rule_version (
   rule text NOT NULL REFERENCES attribution.rule ON DELETE CASCADE,

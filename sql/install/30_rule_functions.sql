@@ -441,7 +441,7 @@ CREATE VIEW attribution.rules AS
     CASE WHEN v.version = r.active_version THEN 'active'
          WHEN v.version > coalesce(r.active_version, 0) THEN 'draft' ELSE 'past' END AS state,
     v.conversions, v.id_column, v.time_column, v.filter, v.path, v.model, v.empty, v.created_at, v.value_column,
-    v.carry, v.installation_key, v.reattribution_window, v.allowed_lateness, v.settlement
+    v.carry, v.installation_key, v.reattribution_window, v.allowed_lateness, v.settlement, r.enabled
   FROM attribution.rule AS r JOIN attribution.rule_version AS v USING (rule);
 COMMENT ON VIEW attribution.rules IS 'Rules and their versions: active, draft or past.';
 

@@ -259,7 +259,8 @@ BEGIN
     credits_history_made := attribution._make_kept(kept.place, kept.credits_name || '_history', credit,
       'conversion_id, conversion_time, decided_at, credit_position', format('The credits of %I.', kept.decisions_name || '_history'));
     EXECUTE format('CREATE TABLE %I.%I (conversion_id %s PRIMARY KEY, conversion_time timestamptz NOT NULL CHECK (isfinite(conversion_time)), '
-      'elsewhere boolean NOT NULL DEFAULT false, queued_at timestamptz NOT NULL, arrived_at timestamptz, due timestamptz NOT NULL) '
+      'elsewhere boolean NOT NULL DEFAULT false, queued_at timestamptz NOT NULL, arrived_at timestamptz, due timestamptz NOT NULL, '
+      'failed_at timestamptz, sqlstate text, message text) '
       'WITH (autovacuum_vacuum_scale_factor = 0.05)', kept.place, of_rule || '_pending', shape.conversion_id_column);
     pending_made := format('%I.%I', kept.place, of_rule || '_pending')::regclass;
     EXECUTE format('CREATE INDEX ON %s (due)', pending_made);
@@ -267,7 +268,8 @@ BEGIN
       format('Conversions that wait for a decision of rule "%s" (arrived_at is null), or are open to another. Written by trigger and attribution.run().', of_rule));
     EXECUTE format('COMMENT ON COLUMN %s.conversion_time IS %L', pending_made, 'a time at which a row or a decision of the id is, or was');
     EXECUTE format('COMMENT ON COLUMN %s.elsewhere IS %L', pending_made, 'the decision may be at another time than that, and than those of the rows there are');
-    EXECUTE format('COMMENT ON COLUMN %s.due IS %L', pending_made, 'when to decide (again)');
+    EXECUTE format('COMMENT ON COLUMN %s.due IS %L', pending_made, 'when to decide (again); infinity: a dead letter, which could not be decided');
+    EXECUTE format('COMMENT ON COLUMN %s.message IS %L', pending_made, 'why it could not be decided');
     UPDATE attribution.storage AS s SET decisions = decisions_made, credits = credits_made, decisions_history = decisions_history_made,
       credits_history = credits_history_made, pending = pending_made WHERE s.rule = of_rule;
     SELECT * INTO STRICT kept FROM attribution.storage AS s WHERE s.rule = of_rule;
@@ -454,12 +456,12 @@ BEGIN
   time := 'conversion.' || stated.time;
   -- Two decisions at one time are found at that time; else the decision is looked for everywhere.
   upsert := format('INSERT INTO %s AS pending (conversion_id, conversion_time, queued_at, due) '
-    'VALUES (%s, %s, clock_timestamp(), clock_timestamp() + interval %L) '
+    'VALUES (%s, %s, queueing.came, queueing.due) '
     'ON CONFLICT (conversion_id) DO UPDATE SET '
     'conversion_time = LEAST(pending.conversion_time, excluded.conversion_time), '
     'elsewhere = pending.elsewhere OR pending.conversion_time <> excluded.conversion_time, '
     'queued_at = CASE WHEN pending.arrived_at IS NULL THEN pending.queued_at ELSE excluded.queued_at END, '
-    'arrived_at = NULL, due = LEAST(pending.due, excluded.due);', kept.pending, id, time, stated.settlement);
+    'arrived_at = NULL, due = LEAST(pending.due, excluded.due); PERFORM attribution._wake(queueing.due);', kept.pending, id, time);
   -- Columns that the filter names without saying of what become variables: so it is evaluated without a query.
   variables := (SELECT string_agg(format('%I %s.%I%%TYPE := conversion.%1$I; ', c, stated.conversions, c), '') FROM unnest(shape.filter_columns) AS c);
   passes := coalesce('(' || stated.filter || E'\n)', 'true');
@@ -475,8 +477,11 @@ BEGIN
     format($body$
 -- Made by attribution.activate(). It runs as the rule's owner, so that whoever brings conversions needs no right to queue.
 #variable_conflict use_column
+<<queueing>>
 DECLARE
   conversion record;
+  came CONSTANT timestamptz := clock_timestamp();
+  due CONSTANT timestamptz := came + interval %11$L;
 BEGIN
   IF TG_OP = 'UPDATE' THEN
     IF ROW(%1$s)::record *= ROW(%2$s)::record THEN
@@ -516,7 +521,7 @@ $body$,
       (SELECT string_agg(format('OLD.%I', c), ', ') FROM unnest(shape.used) AS c),
       (SELECT string_agg(format('NEW.%I', c), ', ') FROM unnest(shape.used) AS c),
       variables, id, time, passes, upsert, stated.id_column,
-      format('The conversions of %s are attributed by rule "%s".', stated.conversions, of_rule), past_passes));
+      format('The conversions of %s are attributed by rule "%s".', stated.conversions, of_rule), past_passes, stated.settlement));
 END
 $$;
 COMMENT ON FUNCTION attribution._enqueue_definition(text, integer, attribution._shape) IS 'The trigger function that queues the conversions of a rule, as SQL.';

@@ -42,12 +42,15 @@ CREATE TABLE attribution.run_log (
   withdrawn bigint NOT NULL DEFAULT 0,
   kept bigint NOT NULL DEFAULT 0,
   closed bigint NOT NULL DEFAULT 0,
+  dead bigint NOT NULL DEFAULT 0,
+  most integer,
   outcomes jsonb NOT NULL DEFAULT '{}',
   error text,
   sqlstate text
 );
 COMMENT ON TABLE attribution.run_log IS 'Every run of every rule of the last 90 days. It has ended if finished_at is set; if not, it is still at it, or it was killed.';
-COMMENT ON COLUMN attribution.run_log.as_of IS 'The time that counted as now: what was due by then was decided.';
+COMMENT ON COLUMN attribution.run_log.procedure IS 'run, reattribute, reconcile; worker: what the worker did in up to a minute.';
+COMMENT ON COLUMN attribution.run_log.as_of IS 'The time that counted as now: what was due by then was decided. Of the worker, the time of its last step.';
 COMMENT ON COLUMN attribution.run_log.since IS 'What reattribute() was asked for; null for other runs.';
 COMMENT ON COLUMN attribution.run_log.work IS 'Tables, or rests of them, that are yet to be looked through for conversions to queue.';
 COMMENT ON COLUMN attribution.run_log.passed_over IS 'Tables of which some pages were not looked through, because open transactions had changed conversions in them.';
@@ -58,6 +61,8 @@ COMMENT ON COLUMN attribution.run_log.restated IS 'Of these, those that differ f
 COMMENT ON COLUMN attribution.run_log.withdrawn IS 'Decisions whose conversion is no more.';
 COMMENT ON COLUMN attribution.run_log.kept IS 'Decisions left as they were because they lie beyond the horizon.';
 COMMENT ON COLUMN attribution.run_log.closed IS 'Conversions that will not be decided again of themselves.';
+COMMENT ON COLUMN attribution.run_log.dead IS 'Conversions that could not be decided, and were set aside: attribution.dead_letters has them.';
+COMMENT ON COLUMN attribution.run_log.most IS 'Only so many conversions are decided at a time, since a batch has failed; null: attribution.batch_size.';
 COMMENT ON COLUMN attribution.run_log.outcomes IS 'How many were decided by which tier, or organic.';
 COMMENT ON SEQUENCE attribution.run_log_run_seq IS 'Numbers the runs.';
 CREATE INDEX ON attribution.run_log (rule, run);
@@ -96,10 +101,22 @@ COMMENT ON FUNCTION attribution._queue(text, regclass, boolean, boolean, boolean
 'Queues what some pages of a table of conversions, or of decisions, hold; missing: if there is no decision, or no conversion,
 to it; unqueued: if it is not in the queue; reopen: as if it had arrived at its time, or else long ago, to close at once. Returns how many.';
 
-CREATE FUNCTION attribution._run_batch(rule text, run bigint, now timestamptz, OUT claimed integer, OUT decided bigint,
-  OUT changed bigint, OUT restated bigint, OUT withdrawn bigint, OUT kept bigint, OUT closed bigint, OUT tiers text[], OUT counts bigint[])
+CREATE FUNCTION attribution._run_batch(rule text, run bigint, since timestamptz, now timestamptz, most integer, OUT claimed integer,
+  OUT reached timestamptz, OUT decided bigint, OUT changed bigint, OUT restated bigint, OUT withdrawn bigint, OUT kept bigint,
+  OUT closed bigint, OUT tiers text[], OUT counts bigint[], OUT dead text, OUT message text)
 RETURNS SETOF record LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'attribution_run_batch';
-COMMENT ON FUNCTION attribution._run_batch(text, bigint, timestamptz) IS 'Decides a batch of what is due, as the rule''s owner, and writes what changed.';
+COMMENT ON FUNCTION attribution._run_batch(text, bigint, timestamptz, timestamptz, integer) IS
+'Decides a batch of what is due from since until now, as the rule''s owner, and writes what changed; reached: when the last of
+it was due. most: at most so many conversions, null for attribution.batch_size; 1: if the one can''t be decided, it is set
+aside; dead is its id, and message says why.';
+
+CREATE FUNCTION attribution._is_of_the_data(code text) RETURNS boolean
+LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'attribution_is_of_the_data';
+COMMENT ON FUNCTION attribution._is_of_the_data(text) IS 'Whether an SQLSTATE says that something is wrong with a row, and not with all.';
+
+CREATE FUNCTION attribution._next_due(rule text, since timestamptz) RETURNS timestamptz
+LANGUAGE c STABLE COST 1000 AS 'MODULE_PATHNAME', 'attribution_next_due';
+COMMENT ON FUNCTION attribution._next_due(text, timestamptz) IS 'When something in a rule''s queue is due next, of what is due from since on; null: nothing is.';
 
 CREATE FUNCTION attribution._leaves(relation regclass, time_column name, trigger_name name)
 RETURNS TABLE (leaf regclass, filenode oid, queueing oid, pages bigint, span tstzrange)
@@ -177,8 +194,9 @@ $$;
 COMMENT ON FUNCTION attribution._reconciliation(text) IS 'The tables to look through for what no trigger has seen: existing rows, attached, detached and truncated partitions.';
 
 CREATE FUNCTION attribution._is_reconciled(of_rule text, passed_over oid[]) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT NOT EXISTS (
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN NOT EXISTS (
     SELECT
     FROM (SELECT p.relid::oid AS leaf FROM attribution.rule AS r
             JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
@@ -189,7 +207,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FULL JOIN (SELECT * FROM attribution.reconciled AS r WHERE r.rule = of_rule) AS k ON k.leaf = l.leaf
     WHERE (k.filenode, k.queueing) IS DISTINCT FROM (pg_relation_filenode(l.leaf),
             (SELECT t.oid FROM pg_trigger AS t WHERE t.tgrelid = l.leaf AND t.tgname = 'attribution_' || of_rule))
-      AND coalesce(l.leaf, k.leaf) <> ALL (passed_over))
+      AND coalesce(l.leaf, k.leaf) <> ALL (passed_over));
+END
 $$;
 COMMENT ON FUNCTION attribution._is_reconciled(text, oid[]) IS 'Whether the tables of a rule''s conversions are those that were looked through.';
 
@@ -238,7 +257,9 @@ BEGIN
   ELSIF procedure = 'reattribute' THEN
     work := work || attribution._with_last_look(attribution._work_on(of_rule, false, since, until));
   END IF;
-  DELETE FROM attribution.run_log AS l WHERE l.rule = of_rule AND l.started_at < now() - interval '90 days';
+  -- The oldest only, as far as an index finds them: each run takes more away than one brings.
+  DELETE FROM attribution.run_log AS l WHERE l.started_at < now() - interval '90 days'
+    AND l.run IN (SELECT o.run FROM attribution.run_log AS o WHERE o.rule = of_rule ORDER BY o.run LIMIT 100);
   INSERT INTO attribution.run_log (rule, procedure, as_of, since, until, work)
     VALUES (of_rule, procedure, coalesce(as_of, clock_timestamp()), since, until, work)
     RETURNING run INTO STRICT started;
@@ -292,36 +313,46 @@ END
 $$;
 COMMENT ON FUNCTION attribution._look_through(bigint, jsonb) IS 'Queues what the next pages of a table hold. Returns what is left to do of it.';
 
-CREATE FUNCTION attribution._step(this_run bigint) RETURNS boolean
+CREATE FUNCTION attribution._step(this_run bigint, since timestamptz) RETURNS timestamptz
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
   log attribution.run_log;
   item jsonb;
   rest jsonb;
   batch record;
+  now_is timestamptz;
 BEGIN
   SELECT * INTO STRICT log FROM attribution.run_log AS l WHERE l.run = this_run;
+  now_is := CASE log.procedure WHEN 'worker' THEN clock_timestamp() ELSE log.as_of END;
   IF jsonb_array_length(log.work) = 0 THEN
     BEGIN
-      SELECT * INTO STRICT batch FROM attribution._run_batch(log.rule, this_run, log.as_of);
+      SELECT * INTO STRICT batch FROM attribution._run_batch(log.rule, this_run, since, now_is, log.most);
       -- The batch has locked all tables of the conversions. If others came or went since the run began, decisions may stand
       -- that nothing points to: it is undone, and those tables come first.
       IF NOT attribution._is_reconciled(log.rule, log.passed_over) THEN
         RAISE EXCEPTION 'stale' USING ERRCODE = 'AT001';
       END IF;
     EXCEPTION WHEN SQLSTATE 'AT001' THEN
-      UPDATE attribution.run_log AS l SET work = attribution._reconciliation(l.rule) WHERE l.run = this_run;
-      RETURN true;
+      UPDATE attribution.run_log AS l SET as_of = now_is, work = attribution._reconciliation(l.rule) WHERE l.run = this_run;
+      RETURN '-infinity';
     END;
-    UPDATE attribution.run_log AS l SET batches = l.batches + (batch.claimed > 0)::integer, decided = l.decided + batch.decided,
+    IF batch.claimed = 0 THEN
+      RETURN NULL;
+    END IF;
+    IF batch.dead IS NOT NULL THEN
+      RAISE WARNING 'rule "%": conversion % can''t be decided, and was set aside: %', log.rule, batch.dead, batch.message
+        USING HINT = format('attribution.dead_letters has it. When it is mended: SELECT attribution.retry_dead_letters(%L);', log.rule);
+    END IF;
+    UPDATE attribution.run_log AS l SET as_of = now_is, batches = l.batches + 1, decided = l.decided + batch.decided,
         changed = l.changed + batch.changed, restated = l.restated + batch.restated, withdrawn = l.withdrawn + batch.withdrawn,
-        kept = l.kept + batch.kept, closed = l.closed + batch.closed,
+        kept = l.kept + batch.kept, closed = l.closed + batch.closed, dead = l.dead + (batch.dead IS NOT NULL)::integer,
+        most = CASE WHEN l.most < current_setting('attribution.batch_size')::integer / 2 THEN l.most * 2 END,
         outcomes = (SELECT coalesce(jsonb_object_agg(o.tier, o.total ORDER BY o.tier), '{}') FROM (
           SELECT e.tier, sum(e.count) AS total FROM (
             SELECT key AS tier, value::numeric AS count FROM jsonb_each_text(l.outcomes) UNION ALL SELECT * FROM unnest(batch.tiers, batch.counts)) AS e
           GROUP BY e.tier HAVING sum(e.count) > 0) AS o)
       WHERE l.run = this_run;
-    RETURN batch.claimed > 0;
+    RETURN batch.reached;
   END IF;
 
   item := log.work -> 0;
@@ -339,11 +370,14 @@ BEGIN
   ELSE
     rest := attribution._look_through(this_run, item) || rest;
   END IF;
-  UPDATE attribution.run_log AS l SET work = rest WHERE l.run = this_run;
-  RETURN true;
+  UPDATE attribution.run_log AS l SET as_of = now_is, work = rest WHERE l.run = this_run;
+  RETURN '-infinity';
 END
 $$;
-COMMENT ON FUNCTION attribution._step(bigint) IS 'One transaction''s worth of a run. Returns whether there is more.';
+COMMENT ON FUNCTION attribution._step(bigint, timestamptz) IS
+'One transaction''s worth of a run: of what is due from since on, the first. Returns from when to go on, null if nothing was
+left. (Where an old snapshot keeps the rows that are through from being vacuumed, looking from the beginning each time would
+take longer and longer.)';
 
 CREATE FUNCTION attribution._finish_run(this_run bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -358,7 +392,8 @@ BEGIN
   RAISE NOTICE 'rule "%": % decided in % s%', log.rule, log.decided, round(extract(epoch FROM log.finished_at - log.started_at), 1),
     coalesce((SELECT ' (' || string_agg(value || ' ' || key, ', ' ORDER BY value::bigint DESC, key) || ')' FROM jsonb_each_text(log.outcomes)), '')
     USING DETAIL = format('queued %s, batches %s, new %s, restated %s, withdrawn %s, kept beyond the horizon %s, closed %s',
-                          log.queued, log.batches, log.changed - log.restated, log.restated, log.withdrawn, log.kept, log.closed);
+                          log.queued, log.batches, log.changed - log.restated, log.restated, log.withdrawn, log.kept, log.closed)
+                   || CASE WHEN log.dead > 0 THEN format(', set aside %s', log.dead) ELSE '' END;
 END
 $$;
 COMMENT ON FUNCTION attribution._finish_run(bigint) IS 'Enters the end of a run into the log, and says what it did.';
@@ -381,6 +416,12 @@ BEGIN
     RETURN retries - 1; -- it lost to others, and has written nothing
   END IF;
   SELECT * INTO STRICT log FROM attribution.run_log AS l WHERE l.run = this_run;
+  IF NOT coalesce(log.work -> 0 ? 'relation', false) AND attribution._is_of_the_data(code) AND log.most IS DISTINCT FROM 1 THEN
+    -- One of the batch can't be decided: smaller and smaller batches tell which.
+    UPDATE attribution.run_log AS l SET most = greatest(coalesce(l.most, current_setting('attribution.batch_size')::integer) / 2, 1)
+      WHERE l.run = this_run;
+    RETURN retries;
+  END IF;
   IF code <> '55P03' OR NOT coalesce(log.work -> 0 ? 'relation', false) THEN
     RETURN NULL;
   END IF;
@@ -419,7 +460,8 @@ COMMENT ON FUNCTION attribution._raise(text, text, text, text) IS 'Raises an err
 CREATE PROCEDURE attribution._work(this_run bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
-  more boolean := true;
+  since timestamptz := '-infinity';
+  next timestamptz;
   retries integer := 20;
   code text;
   message text;
@@ -427,10 +469,10 @@ DECLARE
   hint text;
 BEGIN
   COMMIT;
-  WHILE more LOOP
+  LOOP
     BEGIN
       code := NULL;
-      more := attribution._step(this_run);
+      next := attribution._step(this_run, since);
     EXCEPTION WHEN OTHERS THEN
       GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     END;
@@ -441,6 +483,10 @@ BEGIN
         COMMIT;
         PERFORM attribution._raise(code, message, detail, hint);
       END IF;
+    ELSE
+      -- In the end a last look from the beginning: what was committed late may have been due earlier.
+      EXIT WHEN next IS NULL AND NOT pg_catalog.isfinite(since);
+      since := coalesce(next, '-infinity');
     END IF;
     COMMIT;
   END LOOP;
@@ -460,7 +506,7 @@ COMMENT ON PROCEDURE attribution.run(text, timestamptz) IS
 and was never seen: existing rows, attached partitions. Batch by batch (attribution.batch_size), each in a transaction of
 its own: it can be killed and repeated at any time, and several share the work. as_of: the time that counts as now, by
 default the time of the call. A later one decides, and closes, what would be due by then; what was never decided arrives then,
-and is open from then on. Runs as the rule''s owner, whose
+and is open from then on. A conversion that can''t be decided is set aside, with a warning: attribution.dead_letters. Runs as the rule''s owner, whose
 privileges you must have; READ COMMITTED, outside of a transaction block. A run is entered into attribution.run_log.';
 
 CREATE PROCEDURE attribution.reattribute(rule text, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity',
@@ -548,7 +594,7 @@ leave it out) and which values of carried columns (by), how many, and what they 
 which reattribute() leaves alone, are not compared. Needs SELECT on what the rule reads and on the tables of its decisions.';
 
 CREATE FUNCTION attribution._backlog(rule text)
-RETURNS TABLE (undecided bigint, open bigint, due bigint, oldest_pending timestamptz, lag interval, next_due timestamptz)
+RETURNS TABLE (undecided bigint, open bigint, due bigint, oldest_pending timestamptz, lag interval, next_due timestamptz, dead bigint)
 LANGUAGE c STABLE ROWS 1 COST 10000 AS 'MODULE_PATHNAME', 'attribution_backlog';
 COMMENT ON FUNCTION attribution._backlog(text) IS 'What waits in a rule''s queue.';
 CREATE FUNCTION attribution._outcomes(rule text)
@@ -566,11 +612,12 @@ $$;
 COMMENT ON FUNCTION attribution._can_read(regclass) IS 'Whether a table is there, and the caller''s to read.';
 
 CREATE VIEW attribution.backlog AS
-  SELECT s.rule, b.undecided, b.open, b.due, b.oldest_pending, b.lag, b.next_due
+  SELECT s.rule, b.undecided, b.open, b.due, b.oldest_pending, b.lag, b.next_due, b.dead
   FROM attribution.storage AS s CROSS JOIN LATERAL attribution._backlog(s.rule) AS b WHERE attribution._can_read(s.pending);
 COMMENT ON VIEW attribution.backlog IS
 'For each rule whose queue you may read: conversions never decided (undecided), decided and open, due by now; since when the
-oldest undecided one waits, and how long; when something is due next. Reads the whole queue.';
+oldest undecided one waits, and how long; when something is due next; dead: those that could not be decided, and are not
+counted elsewhere. Reads the whole queue.';
 CREATE VIEW attribution.outcomes AS
   SELECT s.rule, o.outcome, o.kind, o.tier, o.conversions, o.value
   FROM attribution.storage AS s CROSS JOIN LATERAL attribution._outcomes(s.rule) AS o WHERE attribution._can_read(s.decisions);

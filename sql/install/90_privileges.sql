@@ -1,6 +1,8 @@
--- Nothing is PUBLIC but the schema's name. Readers read, writers bring events in, admins make rules and partitions.
+-- Nothing is PUBLIC but the schema's name, and waking the worker. Readers read, writers bring events in, admins make rules and partitions.
 REVOKE ALL ON ALL ROUTINES IN SCHEMA attribution FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA attribution FROM PUBLIC;
+-- The triggers on conversions call it as the rule's owner, who need have no role of the extension. It has the worker look.
+GRANT EXECUTE ON FUNCTION attribution._wake(timestamptz) TO PUBLIC;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA attribution TO attribution_reader;
 GRANT EXECUTE ON FUNCTION
@@ -22,6 +24,8 @@ GRANT EXECUTE ON FUNCTION
   attribution._stored(text, timestamptz, timestamptz, name[]),
   attribution._backlog(text),
   attribution._outcomes(text),
+  attribution._dead_letters(text),
+  attribution._workers(),
   attribution._can_read(regclass),
   attribution._sources(regclass),
   attribution._horizon(regclass)
@@ -38,13 +42,15 @@ GRANT EXECUTE ON FUNCTION
   attribution._require_own_transactions(text),
   attribution._require_owner(text),
   attribution._start_run(text, text, timestamptz, timestamptz, timestamptz),
-  attribution._step(bigint),
+  attribution._step(bigint, timestamptz),
   attribution._finish_run(bigint),
   attribution._recover(bigint, integer, text),
   attribution._raise(text, text, text, text),
   attribution._fail_run(bigint, text, text),
   attribution._queue(text, regclass, boolean, boolean, boolean, boolean, bigint, bigint, timestamptz, timestamptz, timestamptz),
-  attribution._run_batch(text, bigint, timestamptz),
+  attribution._run_batch(text, bigint, timestamptz, timestamptz, integer),
+  attribution._is_of_the_data(text),
+  attribution.retry_dead_letters(text, text),
   attribution._is_reconciled(text, oid[]),
   attribution._chunk(jsonb),
   attribution._with_last_look(jsonb),

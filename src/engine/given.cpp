@@ -28,6 +28,12 @@ std::string Given::also(Oid type, pg::Param value) {
   return "$" + std::to_string(types_.size());
 }
 
+void Given::run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver) const {
+  const pg::Plan plan(sql, types_);
+  plan.expect(columns);
+  plan.run(params_, receiver);
+}
+
 pg::Type type_of(Oid oid) { return pg::Type::of(oid, InvalidOid); }
 
 std::vector<std::uint32_t> all_of(std::size_t count) {

@@ -28,8 +28,8 @@ public:
 
   /// Runs a statement that writes.
   pg::Rows execute(const std::string &sql) const { return pg::Plan(sql, types_).execute(params_); }
-  /// Runs a query in the active snapshot.
-  void run(const std::string &sql, pg::RowReceiver &receiver) const { pg::Plan(sql, types_).run(params_, receiver); }
+  /// Runs a query, whose columns must have these types, in the active snapshot.
+  void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver) const;
 
 private:
   Given &add(const std::string &name, Oid type, pg::Param array);

@@ -196,9 +196,14 @@ Ledger::Ledger(const Binding &binding, std::size_t bytes)
 
 std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, const Decided &decided) const {
   std::string carried;
+  std::vector<Oid> columns = {INT4OID,        TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
+                              NUMERICOID,     TIMESTAMPTZOID, INT4OID, TEXTOID, binding_.touch_id.oid,
+                              TIMESTAMPTZOID, FLOAT8OID};
   for (std::size_t i = 0; i < binding_.carried.size(); ++i)
-    if (binding_.carried[i])
+    if (binding_.carried[i]) {
       carried += joined({", credit.", pg::quoted(binding_.spec.carry[i])});
+      columns.push_back(binding_.carried[i]->oid);
+    }
   const auto query = [&](const Given &given, const std::string &at) {
     return joined({("SELECT given.number, decision.conversion_time, decision.outcome, decision.kind, decision.tier,"
                     " decision.value, decision.decided_at, credit.credit_position, credit.tier, credit.touch_id,"
@@ -223,7 +228,7 @@ std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, con
     given.add_int4("number", [&](std::uint32_t i) { return static_cast<std::int32_t>(places[i].claim); })
         .add("id", binding_.id.type, [&](std::uint32_t i) { return id_of(places[i].claim); })
         .add_time("at", [&](std::uint32_t i) { return places[i].time; });
-    given.run(query(given, "decision.conversion_time = given.at"), comparison);
+    given.run(query(given, "decision.conversion_time = given.at"), columns, comparison);
   }
   const auto look_through = [&](const std::vector<std::uint32_t> &which, core::Micros since, core::Micros until) {
     if (which.empty())
@@ -234,7 +239,7 @@ std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, con
     const std::string from = given.also(TIMESTAMPTZOID, at_time(since));
     const std::string to = given.also(TIMESTAMPTZOID, at_time(until));
     given.run(query(given, joined({"decision.conversion_time >= ", from, " AND decision.conversion_time < ", to})),
-              comparison);
+              columns, comparison);
   };
   std::vector<std::uint32_t> anywhere;
   for (std::uint32_t claim = 0; claim < claimed.done; ++claim)

@@ -16,12 +16,14 @@ std::string pending_of(const Binding &binding) { return relation_name(binding.sp
 
 } // namespace
 
-void claim(const Binding &binding, core::Micros now, std::uint32_t most, Claims &claims) {
-  const pg::Plan plan("SELECT conversion_id, conversion_time, elsewhere, arrived_at FROM " + pending_of(binding) +
-                          " WHERE due <= $1 ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED",
-                      {TIMESTAMPTZOID, INT4OID});
-  const pg::Rows rows =
-      plan.execute({{TimestampTzGetDatum(now), false}, {Int32GetDatum(static_cast<std::int32_t>(most)), false}});
+void claim(const Binding &binding, core::Micros since, core::Micros now, std::uint32_t most, Claims &claims) {
+  const pg::Plan plan("SELECT conversion_id, conversion_time, elsewhere, arrived_at, due FROM " + pending_of(binding) +
+                          " WHERE due >= $1 AND due <= $2 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED",
+                      {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID});
+  plan.expect({binding.id.type.oid, TIMESTAMPTZOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID});
+  const pg::Rows rows = plan.execute({{TimestampTzGetDatum(since), false},
+                                      {TimestampTzGetDatum(now), false},
+                                      {Int32GetDatum(static_cast<std::int32_t>(most)), false}});
   pg::Within within(claims.memory);
   for (std::uint64_t row = 0; row < rows.count; ++row) {
     bool null = true;
@@ -30,6 +32,7 @@ void claim(const Binding &binding, core::Micros now, std::uint32_t most, Claims 
     claims.elsewhere.push_back(binding.spec.storage->refiltered || DatumGetBool(rows.get(row, 3, &null)));
     const Datum arrival = rows.get(row, 4, &null);
     claims.arrivals.push_back(null ? std::nullopt : std::optional<core::Micros>(DatumGetTimestampTz(arrival)));
+    claims.reached = DatumGetTimestampTz(rows.get(row, 5, &null));
   }
 }
 
@@ -98,7 +101,7 @@ void reschedule(const Binding &binding, const Claims &claims, const std::vector<
       .add_time("due", [&](std::uint32_t i) { return turns[i].due; });
   given.execute(joined({"UPDATE ", pending_of(binding),
                         (" AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at,"
-                         " due = given.due FROM "),
+                         " due = given.due, failed_at = NULL, sqlstate = NULL, message = NULL FROM "),
                         given.rows(), " WHERE pending.conversion_id = given.id", pg::collate(id_collation(binding))}));
 }
 
@@ -109,6 +112,29 @@ void close(const Binding &binding, const Claims &claims, const std::vector<std::
   given.add("id", binding.id.type, [&](std::uint32_t i) { return pg::Param{claims.ids[i], false}; });
   given.execute(joined({"DELETE FROM ", pending_of(binding), " AS pending USING ", given.rows(),
                         " WHERE pending.conversion_id = given.id", pg::collate(id_collation(binding))}));
+}
+
+void set_aside(const Binding &binding, const Claims &claims, int sqlstate, const std::string &message) {
+  const auto text = [](const char *value) {
+    return pg::Param{pg::call([&] { return CStringGetTextDatum(value); }), false};
+  };
+  const pg::Plan plan(
+      joined({"UPDATE ", pending_of(binding),
+              (" AS pending SET due = 'infinity', failed_at = pg_catalog.clock_timestamp(), sqlstate = $2,"
+               " message = $3 WHERE pending.conversion_id = $1"),
+              pg::collate(id_collation(binding))}),
+      {binding.id.type.oid, TEXTOID, TEXTOID});
+  plan.execute(
+      {{claims.ids.front(), false}, text(pg::call([&] { return unpack_sql_state(sqlstate); })), text(message.c_str())});
+}
+
+std::int64_t retry(const Binding &binding, pg::Param id) {
+  const pg::Plan plan(
+      joined({"UPDATE ", pending_of(binding),
+              (" AS pending SET due = pg_catalog.clock_timestamp() WHERE pending.due = 'infinity' AND ($1 IS NULL"
+               " OR pg_catalog.concat(pending.conversion_id) COLLATE pg_catalog.\"C\" = $1)")}),
+      {TEXTOID});
+  return static_cast<std::int64_t>(plan.execute({id}).count);
 }
 
 std::int64_t queue(const Binding &binding, const Sweep &sweep, core::Micros now) {
@@ -158,7 +184,8 @@ std::int64_t queue(const Binding &binding, const Sweep &sweep, core::Micros now)
           " GROUP BY 1) AS found ORDER BY found.id ON CONFLICT (conversion_id) DO UPDATE SET"
           " conversion_time = LEAST(pending.conversion_time, excluded.conversion_time),"
           " elsewhere = pending.elsewhere OR excluded.elsewhere OR pending.conversion_time <> excluded.conversion_time,"
-          " due = CASE WHEN pending.arrived_at IS NULL THEN pending.due ELSE LEAST(pending.due, excluded.due) END",
+          " due = CASE WHEN pending.arrived_at IS NULL AND pg_catalog.isfinite(pending.due) THEN pending.due"
+          " ELSE LEAST(pending.due, excluded.due) END",
       {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID});
   const pg::Rows rows =
       plan.execute({{TimestampTzGetDatum(sweep.since), false},

@@ -15,10 +15,11 @@ struct Claims {
   std::vector<core::Micros> times;                   ///< a time at which a row or a decision of the id is, or was
   std::vector<char> elsewhere;                       ///< its decision may be at any other time as well
   std::vector<std::optional<core::Micros>> arrivals; ///< nothing: not decided yet
+  core::Micros reached = core::kMinusInfinity;       ///< when the last of them was due
 };
 
-/// Locks what is due at `now`, the longest due first, passing over what others have locked.
-void claim(const Binding &binding, core::Micros now, std::uint32_t most, Claims &claims);
+/// Locks what is due from `since` until `now`, the longest due first, passing over what others have locked.
+void claim(const Binding &binding, core::Micros since, core::Micros now, std::uint32_t most, Claims &claims);
 
 /// What the claimed ids stand for.
 struct Claimed {
@@ -45,6 +46,11 @@ struct Turn {
 void reschedule(const Binding &binding, const Claims &claims, const std::vector<Turn> &turns);
 /// Takes claims off the queue.
 void close(const Binding &binding, const Claims &claims, const std::vector<std::uint32_t> &which);
+
+/// Sets the one claim aside: it is due never, until it is changed or retried.
+void set_aside(const Binding &binding, const Claims &claims, int sqlstate, const std::string &message);
+/// Queues what was set aside again; `id`: the text of one id, or null for all. Returns how many.
+std::int64_t retry(const Binding &binding, pg::Param id);
 
 /// What to queue of a relation, a chunk of its pages at a time.
 struct Sweep {

@@ -3,6 +3,7 @@
 #include "core/ladder.hpp"
 #include "engine/decider.hpp"
 #include "engine/installations.hpp"
+#include "pg/transaction.hpp"
 
 namespace attribution::engine {
 
@@ -26,17 +27,9 @@ void schedule(const Binding &binding, const Claims &claims, std::uint32_t done,
   tally.closed += static_cast<std::int64_t>(closed.size());
 }
 
-} // namespace
-
-BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros now, const RunLimits &limits) {
-  BatchResult result;
-  Claims claims;
-  claim(binding, now, limits.conversions, claims);
-  result.claimed = claims.size();
-  result.by_tier.assign(binding.tiers.size() + 1, 0);
-  if (claims.size() == 0)
-    return result;
-
+/// Decides what is claimed, writes it, and says when it is its turn again.
+void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micros now, const RunLimits &limits,
+            BatchResult &result) {
   Claimed claimed;
   Decided decided(binding, claimed.batch);
   std::vector<Kept> kept;
@@ -58,6 +51,51 @@ BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros now
     ++result.by_tier[header.attributed ? header.tier : binding.tiers.size()];
   const auto places = ledger.write(claims, claimed, decided, kept, run, result.tally);
   schedule(binding, claims, claimed.done, places, now, result.tally);
+}
+
+} // namespace
+
+bool is_of_the_data(int sqlstate) noexcept {
+  switch (ERRCODE_TO_CATEGORY(sqlstate)) {
+  case MAKE_SQLSTATE('2', '1', '0', '0', '0'): // cardinality violation
+  case MAKE_SQLSTATE('2', '2', '0', '0', '0'): // data exception
+  case MAKE_SQLSTATE('2', '3', '0', '0', '0'): // integrity constraint violation
+  case MAKE_SQLSTATE('3', '8', '0', '0', '0'): // external routine exception
+  case MAKE_SQLSTATE('3', '9', '0', '0', '0'): // external routine invocation exception
+  case MAKE_SQLSTATE('4', '4', '0', '0', '0'): // WITH CHECK OPTION violation
+  case MAKE_SQLSTATE('5', '4', '0', '0', '0'): // program limit exceeded
+  case MAKE_SQLSTATE('P', '0', '0', '0', '0'): // raised by PL/pgSQL
+    return true;
+  default:
+    return sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED; // a path beyond attribution.work_mem
+  }
+}
+
+BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros since, core::Micros now,
+                      const RunLimits &limits, bool isolate) {
+  BatchResult result;
+  result.by_tier.assign(binding.tiers.size() + 1, 0);
+  Claims claims;
+  claim(binding, since, now, isolate ? 1 : limits.conversions, claims);
+  result.claimed = claims.size();
+  result.reached = claims.reached;
+  if (claims.size() == 0)
+    return result;
+  if (!isolate) {
+    decide(binding, claims, run, now, limits, result);
+    return result;
+  }
+  // The claim outlives the subtransaction, so that it is the same conversion that is set aside.
+  if (const std::optional<pg::Error> error =
+          pg::in_subtransaction([&] { decide(binding, claims, run, now, limits, result); })) {
+    if (!is_of_the_data(error->sqlstate))
+      throw *error;
+    result.tally = {};
+    result.by_tier.assign(result.by_tier.size(), 0);
+    result.dead = binding.id.type.text(claims.ids.front());
+    result.why = error->message;
+    set_aside(binding, claims, error->sqlstate, error->message);
+  }
   return result;
 }
 

@@ -13,12 +13,20 @@ struct RunLimits {
 
 struct BatchResult {
   std::uint32_t claimed = 0;
+  core::Micros reached = core::kMinusInfinity; ///< when the last of them was due
   Tally tally;
   std::vector<std::int64_t> by_tier; ///< decided, by tier; organic comes last
+  std::string dead, why;             ///< the id of the conversion that was set aside, and the error; or empty
 };
 
-/// Decides what is due at `now`, which also counts as the arrival of what was never decided before. To be called in
-/// READ COMMITTED, as the rule's owner.
-BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros now, const RunLimits &limits);
+/// Decides what is due from `since` until `now`, which also counts as the arrival of what was never decided before. To
+/// be called in READ COMMITTED, as the rule's owner. With `isolate` it is one conversion, which is set aside if an
+/// error says that something is wrong with its data.
+BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros since, core::Micros now,
+                      const RunLimits &limits, bool isolate);
+
+/// Whether an error (an SQLSTATE as errcode() takes it) lies in the data of some conversion, and not in the rule or the
+/// server: then the others can be decided.
+bool is_of_the_data(int sqlstate) noexcept;
 
 } // namespace attribution::engine

@@ -1,5 +1,8 @@
 // What PostgreSQL sees when it loads the library.
+#include "entry/launcher.hpp"
 #include "entry/settings.hpp"
+#include "entry/wake.hpp"
+#include "entry/workers.hpp"
 #include "pg/prelude.hpp"
 
 extern "C" {
@@ -7,4 +10,13 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init(void);
 }
 
-void _PG_init(void) { attribution::entry::define_settings(); }
+void _PG_init(void) {
+  using namespace attribution::entry;
+  define_settings();
+  // Loaded on demand there are functions, and no workers; nor while pg_upgrade runs.
+  if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+    return;
+  request_shared_memory();
+  watch_transactions();
+  register_launcher();
+}

@@ -2,12 +2,15 @@
 #include "engine/run.hpp"
 #include "entry/bound_rule.hpp"
 #include "entry/settings.hpp"
+#include "entry/wake.hpp"
 #include "pg/resultset.hpp"
 
 extern "C" {
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_require_own_transactions);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_run_batch);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_queue);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_is_of_the_data);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_retry_dead_letters);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_raise);
 }
 
@@ -55,18 +58,41 @@ Datum attribution_require_own_transactions(PG_FUNCTION_ARGS) {
   });
 }
 
-// _run_batch(rule, run, now): decides one batch of what is due.
+// _run_batch(rule, run, since, now, most): decides one batch of what is due.
 Datum attribution_run_batch(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    enum Column { kClaimed, kDecided, kChanged, kRestated, kWithdrawn, kKept, kClosed, kTiers, kCounts };
-    pg::ResultSet result(fcinfo,
-                         {INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, INT8ARRAYOID});
+    enum Column {
+      kClaimed,
+      kReached,
+      kDecided,
+      kChanged,
+      kRestated,
+      kWithdrawn,
+      kKept,
+      kClosed,
+      kTiers,
+      kCounts,
+      kDead,
+      kMessage
+    };
+    pg::ResultSet result(fcinfo, {INT4OID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
+                                  TEXTARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID});
     const StoringRule rule(entry::required(fcinfo, 0, "rule"));
     const engine::Binding &binding = rule.binding();
-    const engine::BatchResult done = engine::run_batch(binding, DatumGetInt64(entry::required(fcinfo, 1, "run")),
-                                                       DatumGetTimestampTz(entry::required(fcinfo, 2, "now")),
-                                                       {entry::batch_size(), entry::batch_bytes(), entry::work_mem()});
+    std::uint32_t most = entry::batch_size();
+    if (!PG_ARGISNULL(4))
+      most = std::clamp(static_cast<std::uint32_t>(std::max(PG_GETARG_INT32(4), 1)), 1U, most);
+    const engine::BatchResult done =
+        engine::run_batch(binding, DatumGetInt64(entry::required(fcinfo, 1, "run")),
+                          DatumGetTimestampTz(entry::required(fcinfo, 2, "since")),
+                          DatumGetTimestampTz(entry::required(fcinfo, 3, "now")),
+                          {most, entry::batch_bytes(), entry::work_mem()}, !PG_ARGISNULL(4) && most == 1);
     result.set(kClaimed, Int32GetDatum(static_cast<std::int32_t>(done.claimed)));
+    result.set(kReached, TimestampTzGetDatum(done.reached));
+    if (!done.why.empty()) {
+      result.set_text(kDead, done.dead.c_str());
+      result.set_text(kMessage, done.why.c_str());
+    }
     result.set(kDecided, Int64GetDatum(done.tally.decided));
     result.set(kChanged, Int64GetDatum(done.tally.changed));
     result.set(kRestated, Int64GetDatum(done.tally.restated));
@@ -101,6 +127,28 @@ Datum attribution_queue(PG_FUNCTION_ARGS) {
     sweep.since = DatumGetTimestampTz(entry::required(fcinfo, 8, "since"));
     sweep.until = DatumGetTimestampTz(entry::required(fcinfo, 9, "until"));
     return Int64GetDatum(engine::queue(rule.binding(), sweep, DatumGetTimestampTz(entry::required(fcinfo, 10, "now"))));
+  });
+}
+
+// _is_of_the_data(sqlstate)
+Datum attribution_is_of_the_data(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    const Datum given = entry::required(fcinfo, 0, "code");
+    const std::string code = pg::call([&] { return TextDatumGetCString(given); });
+    return BoolGetDatum(code.size() == 5 &&
+                        engine::is_of_the_data(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4])));
+  });
+}
+
+// retry_dead_letters(rule, conversion_id)
+Datum attribution_retry_dead_letters(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    const StoringRule rule(entry::required(fcinfo, 0, "rule"));
+    const std::int64_t count =
+        engine::retry(rule.binding(), {PG_ARGISNULL(1) ? Datum(0) : PG_GETARG_DATUM(1), PG_ARGISNULL(1)});
+    if (count > 0)
+      entry::announce(core::kMinusInfinity);
+    return Int64GetDatum(count);
   });
 }
 

@@ -7,6 +7,9 @@ namespace attribution::entry {
 namespace {
 int work_mem_kb = 64 * 1024;
 int most_in_batch = 10000;
+bool worker_on = true;
+int interval_s = 60;
+int retry_limit_s = 300;
 } // namespace
 
 void define_settings() {
@@ -15,6 +18,18 @@ void define_settings() {
                           PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("attribution.batch_size", "How many conversions are attributed at a time, at most.", nullptr,
                           &most_in_batch, most_in_batch, 1, 1000000, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("attribution.worker", "Whether background workers decide conversions as they are committed.",
+                           "They need shared_preload_libraries = 'attribution'.", &worker_on, worker_on, PGC_SIGHUP, 0,
+                           nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "attribution.worker_interval", "A worker sleeps at most so long.",
+      "It is waked by commits, and when a conversion is due; this is for what neither announces, such "
+      "as attached partitions.",
+      &interval_s, interval_s, 1, 24 * 3600, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("attribution.worker_retry_limit",
+                          "The longest delay before a rule that failed is tried again.",
+                          "The delay begins at a second and doubles with each failure.", &retry_limit_s, retry_limit_s,
+                          1, 24 * 3600, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
   MarkGUCPrefixReserved("attribution");
 }
 
@@ -23,6 +38,9 @@ std::size_t batch_bytes() {
   constexpr std::size_t kMost = std::size_t{128} << 20; // its values become arrays, which PostgreSQL holds below 1 GB
   return std::min(work_mem() / 4, kMost);
 }
+bool is_worker_on() { return worker_on; }
+core::Micros worker_interval() { return core::Micros{interval_s} * 1'000'000; }
+core::Micros worker_retry_limit() { return core::Micros{retry_limit_s} * 1'000'000; }
 std::uint32_t batch_size() { return static_cast<std::uint32_t>(most_in_batch); }
 
 } // namespace attribution::entry

@@ -1,6 +1,8 @@
 // The attribution.* settings.
 #pragma once
 
+#include "core/time.hpp"
+
 #include <cstddef>
 #include <cstdint>
 
@@ -14,5 +16,12 @@ std::size_t work_mem();
 std::size_t batch_bytes();
 /// attribution.batch_size.
 std::uint32_t batch_size();
+
+/// attribution.worker.
+bool is_worker_on();
+/// attribution.worker_interval, in microseconds.
+core::Micros worker_interval();
+/// attribution.worker_retry_limit, in microseconds.
+core::Micros worker_retry_limit();
 
 } // namespace attribution::entry

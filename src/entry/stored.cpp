@@ -11,6 +11,8 @@ PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_stored);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_backlog);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_outcomes);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_oldest_pending);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_next_due);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_dead_letters);
 }
 
 namespace {
@@ -134,15 +136,30 @@ Datum attribution_stored(PG_FUNCTION_ARGS) {
 // _backlog(rule)
 Datum attribution_backlog(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    pg::ResultSet result(fcinfo, {INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, INTERVALOID, TIMESTAMPTZOID});
+    pg::ResultSet result(fcinfo, {INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, INTERVALOID, TIMESTAMPTZOID, INT8OID});
+    const StoredRule rule(entry::required(fcinfo, 0, "rule"));
+    relay("SELECT pg_catalog.count(*) FILTER (WHERE arrived_at IS NULL AND alive), pg_catalog.count(*) FILTER (WHERE"
+          " arrived_at IS NOT NULL AND alive), pg_catalog.count(*) FILTER (WHERE due <= pg_catalog.clock_timestamp()),"
+          " pg_catalog.min(queued_at) FILTER (WHERE arrived_at IS NULL AND alive), pg_catalog.clock_timestamp() -"
+          " pg_catalog.min(queued_at) FILTER (WHERE arrived_at IS NULL AND alive), pg_catalog.min(due) FILTER (WHERE "
+          "alive),"
+          " pg_catalog.count(*) FILTER (WHERE NOT alive) FROM (SELECT arrived_at, queued_at::timestamptz AS queued_at,"
+          " due::timestamptz AS due, due::timestamptz < 'infinity' AS alive FROM " +
+              rule.pending() + ") AS pending",
+          {}, {}, rule.reader(), result);
+    return Datum(0);
+  });
+}
+
+// _dead_letters(rule)
+Datum attribution_dead_letters(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    pg::ResultSet result(fcinfo, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID});
     const StoredRule rule(entry::required(fcinfo, 0, "rule"));
     relay(
-        "SELECT pg_catalog.count(*) FILTER (WHERE arrived_at IS NULL), pg_catalog.count(*) FILTER (WHERE arrived_at IS"
-        " NOT NULL), pg_catalog.count(*) FILTER (WHERE due::timestamptz <= pg_catalog.clock_timestamp()),"
-        " pg_catalog.min(queued_at::timestamptz) FILTER (WHERE arrived_at IS NULL),"
-        " pg_catalog.clock_timestamp() - pg_catalog.min(queued_at::timestamptz) FILTER (WHERE arrived_at IS NULL),"
-        " pg_catalog.min(due::timestamptz) FROM " +
-            rule.pending(),
+        "SELECT pg_catalog.concat(conversion_id), conversion_time::timestamptz, failed_at::timestamptz, sqlstate::text,"
+        " message::text FROM " +
+            rule.pending() + " WHERE due::timestamptz = 'infinity'",
         {}, {}, rule.reader(), result);
     return Datum(0);
   });
@@ -160,19 +177,37 @@ Datum attribution_outcomes(PG_FUNCTION_ARGS) {
   });
 }
 
-// _oldest_pending(rule): no privilege on the queue is needed to learn this.
+namespace {
+
+/// The one time that a query over a rule's queue gives: no privilege on the queue is needed to learn it.
+Datum one_time(FunctionCallInfo fcinfo, const char *select, const std::vector<Oid> &types,
+               const std::vector<pg::Param> &params, const char *where) {
+  bool null = true;
+  Datum time = 0;
+  {
+    const StoredRule rule(entry::required(fcinfo, 0, "rule"));
+    time = pg::Plan(select + rule.pending() + where, types).execute(params).get(0, 1, &null);
+  }
+  if (null)
+    PG_RETURN_NULL();
+  return time;
+}
+
+} // namespace
+
+// _oldest_pending(rule)
 Datum attribution_oldest_pending(PG_FUNCTION_ARGS) {
   return pg::boundary([&]() -> Datum {
-    bool null = true;
-    Datum oldest = 0;
-    {
-      const StoredRule rule(entry::required(fcinfo, 0, "rule"));
-      const pg::Rows rows =
-          pg::Plan("SELECT pg_catalog.min(conversion_time::timestamptz) FROM " + rule.pending(), {}).execute({});
-      oldest = rows.get(0, 1, &null);
-    }
-    if (null)
-      PG_RETURN_NULL();
-    return oldest;
+    return one_time(fcinfo, "SELECT pg_catalog.min(conversion_time::timestamptz) FROM ", {}, {},
+                    " WHERE due::timestamptz < 'infinity'");
+  });
+}
+
+// _next_due(rule, since)
+Datum attribution_next_due(PG_FUNCTION_ARGS) {
+  return pg::boundary([&]() -> Datum {
+    return one_time(fcinfo, "SELECT pg_catalog.min(due::timestamptz) FROM ", {TIMESTAMPTZOID},
+                    {{entry::required(fcinfo, 1, "since"), false}},
+                    " WHERE due::timestamptz >= $1 AND due::timestamptz < 'infinity'");
   });
 }

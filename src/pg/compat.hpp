@@ -39,4 +39,29 @@ inline bool walk_raw_expression(Node *node, bool (*walker)(Node *, void *), void
 #endif
 }
 
+/// Whether the present user owns a database, or an extension.
+inline bool owns_database(Oid database) {
+#if PG_VERSION_NUM >= 160000 // c727f511b: one function for the ownership of all objects
+  return object_ownercheck(DatabaseRelationId, database, GetUserId());
+#else
+  return pg_database_ownercheck(database, GetUserId());
+#endif
+}
+inline bool owns_extension(Oid extension) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(ExtensionRelationId, extension, GetUserId());
+#else
+  return pg_extension_ownercheck(extension, GetUserId());
+#endif
+}
+
+/// What pg_stat_activity says of a process that sleeps.
+inline std::uint32_t wait_event([[maybe_unused]] const char *name) {
+#if PG_VERSION_NUM >= 170000 // c9af05465: extensions name their own wait events
+  return WaitEventExtensionNew(name);
+#else
+  return PG_WAIT_EXTENSION;
+#endif
+}
+
 } // namespace attribution::pg

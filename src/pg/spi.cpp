@@ -73,6 +73,21 @@ Rows Plan::execute(const std::vector<Param> &params) const {
   return {SPI_tuptable, SPI_processed};
 }
 
+void Plan::expect(const std::vector<Oid> &types) const {
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    const char *wrong = call([&]() -> const char * {
+      TupleDesc shape = static_cast<CachedPlanSource *>(linitial(SPI_plan_get_plan_sources(plan_)))->resultDesc;
+      Form_pg_attribute column = TupleDescAttr(shape, static_cast<int>(i));
+      return column->atttypid == types[i] ? nullptr
+                                          : psprintf("column \"%s\" is of type %s, not %s", NameStr(column->attname),
+                                                     format_type_be(column->atttypid), format_type_be(types[i]));
+    });
+    if (wrong != nullptr)
+      throw Error(ERRCODE_DATATYPE_MISMATCH, "a table that keeps decisions has been altered", std::string(wrong) + ".",
+                  "Put it back, or drop the rule and make it again.");
+  }
+}
+
 Type Plan::result_type() const {
   return call([&] {
     TupleDesc shape = static_cast<CachedPlanSource *>(linitial(SPI_plan_get_plan_sources(plan_)))->resultDesc;

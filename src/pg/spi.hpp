@@ -60,6 +60,9 @@ public:
   void check_reader(Oid role) const;
   /// Raises an error, which begins with `what`, if the plan calls a volatile function, in views as well.
   void refuse_volatile(const std::string &what) const;
+  /// Raises an error unless its columns have these types: who owns a table may have altered it, and values of another
+  /// type must not be taken for what they are not.
+  void expect(const std::vector<Oid> &types) const;
   /// The type of the first column of what it returns.
   Type result_type() const;
   /// Whether what it computes depends on its input alone: on no setting, clock or other table.

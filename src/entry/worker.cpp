@@ -1,0 +1,304 @@
+// The worker: does for all rules of its database what CALL attribution.run() does for one, as soon as there is
+// something to do. It is made of the same steps; each is a transaction, so that it can be killed at any time.
+#include "entry/settings.hpp"
+#include "entry/workers.hpp"
+#include "pg/compat.hpp"
+#include "pg/spi.hpp"
+
+#include <map>
+
+extern "C" PGDLLEXPORT void attribution_worker_main(Datum);
+
+namespace {
+
+using namespace attribution;
+
+constexpr core::Micros kSecond = 1'000'000;
+/// An entry of the run log covers so much time at most, and ends when there was no work for so long.
+constexpr core::Micros kLongestRun = 60 * kSecond;
+constexpr core::Micros kIdle = 15 * kSecond;
+/// When to look again for what others have locked.
+constexpr core::Micros kPatience = kSecond;
+/// How often a run repeats a step that has lost to others.
+constexpr std::int32_t kRetries = 20;
+
+/// What an ERROR says in SQL.
+std::string code_of(int sqlstate) {
+  return pg::call([&] { return unpack_sql_state(sqlstate); });
+}
+
+Datum text_of(const std::string &text) {
+  return pg::call([&] { return CStringGetTextDatum(text.c_str()); });
+}
+
+/// The value that a function of ours returns.
+pg::Param call_sql(const char *sql, const std::vector<Oid> &types, const std::vector<pg::Param> &params) {
+  pg::Param result;
+  result.value = pg::Plan(sql, types).execute(params).get(0, 1, &result.null);
+  return result;
+}
+
+/// A rule as the worker goes about it.
+class RuleRun {
+public:
+  /// `failures`: so many runs before this one have come to nothing.
+  RuleRun(std::string rule, std::int32_t failures) : rule_(std::move(rule)), failures_(failures) {
+    if (failures_ > 0)
+      not_before_ = GetCurrentTimestamp() + delay();
+  }
+
+  core::Micros not_before() const noexcept { return not_before_; }
+
+  /// One step of what is due since `since`. Returns from when to go on; nothing: that was all.
+  std::optional<core::Micros> advance(core::Micros since) {
+    pg::report_activity(("attribution: rule " + rule_).c_str());
+    try {
+      if (!run_)
+        start();
+      const std::optional<core::Micros> next = step(since);
+      last_ = GetCurrentTimestamp();
+      failures_ = 0;
+      return next;
+    } catch (const pg::Error &error) {
+      return recover(error) ? std::optional(since) : std::nullopt;
+    }
+  }
+
+  /// Ends the run if it was long enough; otherwise `next` becomes when to ask again, unless it is earlier.
+  void finish(core::Micros now, core::Micros &next) {
+    if (!run_)
+      return;
+    const core::Micros end = std::min(started_ + kLongestRun, last_ + kIdle);
+    if (now < end) {
+      next = std::min(next, end);
+      return;
+    }
+    const std::int64_t run = *std::exchange(run_, std::nullopt);
+    pg::in_transaction([&] {
+      call_sql("SELECT attribution._finish_run($1)", {INT8OID}, {{Int64GetDatum(run), false}});
+    });
+  }
+
+private:
+  void start() {
+    pg::in_transaction([&] {
+      run_ = DatumGetInt64(
+          call_sql("SELECT attribution._start_run('worker', $1, NULL)", {TEXTOID}, {{text_of(rule_), false}}).value);
+    });
+    started_ = GetCurrentTimestamp();
+    retries_ = kRetries;
+  }
+
+  std::optional<core::Micros> step(core::Micros since) const {
+    std::optional<core::Micros> next;
+    pg::in_transaction([&] {
+      const pg::Param found = call_sql("SELECT attribution._step($1, $2)", {INT8OID, TIMESTAMPTZOID},
+                                       {{Int64GetDatum(*run_), false}, {TimestampTzGetDatum(since), false}});
+      if (!found.null)
+        next = DatumGetTimestampTz(found.value);
+    });
+    return next;
+  }
+
+  /// After an error: whether the step may be tried again now. If not, the run has ended, and another waits its time.
+  bool recover(const pg::Error &error) {
+    const std::string code = code_of(error.sqlstate);
+    bool again = false;
+    pg::in_transaction([&] {
+      if (run_) {
+        const pg::Param retries =
+            call_sql("SELECT attribution._recover($1, $2, $3)", {INT8OID, INT4OID, TEXTOID},
+                     {{Int64GetDatum(*run_), false}, {Int32GetDatum(retries_), false}, {text_of(code), false}});
+        again = !retries.null;
+        retries_ = again ? DatumGetInt32(retries.value) : 0;
+      }
+      if (!again)
+        call_sql("SELECT attribution._fail_worker($1, $2, $3, $4)", {TEXTOID, INT8OID, TEXTOID, TEXTOID},
+                 {{text_of(rule_), false},
+                  {Int64GetDatum(run_.value_or(0)), !run_},
+                  {text_of(error.message), false},
+                  {text_of(code), false}});
+    });
+    if (again)
+      return true;
+    run_.reset();
+    ++failures_;
+    not_before_ = GetCurrentTimestamp() + delay();
+    pg::call([&] {
+      ereport(WARNING, (errcode(error.sqlstate), errmsg("rule \"%s\": %s", rule_.c_str(), error.message.c_str()),
+                        error.detail.empty() ? 0 : errdetail_internal("%s", error.detail.c_str()),
+                        errhint("The worker tries again in %d s.", static_cast<int>(delay() / kSecond))));
+    });
+    return false;
+  }
+
+  core::Micros delay() const {
+    return std::min(kSecond << std::min(failures_ - 1, std::int32_t{20}), entry::worker_retry_limit());
+  }
+
+  std::string rule_;
+  std::optional<std::int64_t> run_; ///< of attribution.run_log, while it is open
+  core::Micros started_ = 0, last_ = 0;
+  std::int32_t retries_ = 0;
+  std::int32_t failures_ = 0; ///< runs that an error ended, one after the other
+  core::Micros not_before_ = core::kMinusInfinity;
+};
+
+class DatabaseWorker {
+public:
+  explicit DatabaseWorker(int line) : line_(line) {}
+
+  /// Returns when there is nothing to work for.
+  void run() {
+    const std::uint32_t sleeping = pg::call([] { return pg::wait_event("AttributionWorkerMain"); });
+    core::Micros look_at_all = core::kMinusInfinity; // when to look for what nobody announces
+    core::Micros done_until = core::kMinusInfinity;  // what is due earlier is done, but for what is announced
+    for (;;) {
+      pg::reload_configuration();
+      if (!entry::is_worker_on()) {
+        entry::set_state(line_, entry::WorkerState::waiting);
+        return;
+      }
+      const core::Micros now = GetCurrentTimestamp();
+      const core::Micros announced = entry::take_work(line_).value_or(core::kInfinity);
+      const bool thorough = now >= look_at_all || announced == core::kMinusInfinity;
+      if (thorough)
+        look_at_all = now + entry::worker_interval();
+      const core::Micros since = thorough ? core::kMinusInfinity : std::min(announced, done_until);
+      if (!read_agenda(since, thorough)) {
+        if (entry::leave(line_))
+          return;
+        continue;
+      }
+      const bool due = std::any_of(agenda_.begin(), agenda_.end(), [&](const Due &rule) { return rule.at <= now; });
+      done_until = due ? since : now;
+      core::Micros next = look_at_all;
+      if (due)
+        work_off(now, next);
+      else
+        for (const Due &rule : agenda_)
+          next = std::min(next, rule.at);
+      finish_runs(next);
+      entry::set_state(line_, entry::WorkerState::idle);
+      pg::report_activity(nullptr);
+      pg::sleep_until(next, sleeping);
+    }
+  }
+
+private:
+  struct Due {
+    std::string rule;
+    core::Micros at;
+  };
+
+  /// The enabled rules, and when each has something due. False: there is none, or the extension is gone.
+  bool read_agenda(core::Micros since, bool thorough) {
+    agenda_.clear();
+    pg::in_transaction([&] {
+      if (!has_extension())
+        return;
+      const pg::Rows rows = pg::Plan("SELECT rule, due FROM attribution._agenda($1, $2)", {TIMESTAMPTZOID, BOOLOID})
+                                .execute({{TimestampTzGetDatum(since), false}, {BoolGetDatum(thorough), false}});
+      for (std::uint64_t row = 0; row < rows.count; ++row) {
+        bool null = true;
+        const Datum rule = rows.get(row, 1, &null);
+        const Datum due = rows.get(row, 2, &null);
+        agenda_.push_back(
+            {pg::call([&] { return TextDatumGetCString(rule); }), null ? core::kInfinity : DatumGetTimestampTz(due)});
+      }
+      for (const Due &due : agenda_)
+        if (rules_.find(due.rule) == rules_.end())
+          rules_.emplace(due.rule, RuleRun(due.rule, interrupted(due.rule)));
+    });
+    return !agenda_.empty();
+  }
+
+  /// How many runs of a rule have come to nothing before this process began.
+  static std::int32_t interrupted(const std::string &rule) {
+    return DatumGetInt32(call_sql("SELECT attribution._interrupted($1)", {TEXTOID}, {{text_of(rule), false}}).value);
+  }
+
+  /// The extension may be dropped and altered between two transactions, but not during one. One made anew has other
+  /// runs.
+  bool has_extension() {
+    const Oid extension = pg::call([] {
+      const Oid found = get_extension_oid("attribution", true);
+      if (OidIsValid(found))
+        LockDatabaseObject(ExtensionRelationId, found, 0, AccessShareLock);
+      AcceptInvalidationMessages();
+      return get_extension_oid("attribution", true) == found ? found : InvalidOid;
+    });
+    if (std::exchange(extension_, extension) != extension)
+      rules_.clear();
+    return OidIsValid(extension);
+  }
+
+  /// Step by step, the rules in turn, until nothing is due. `next`: when to look again.
+  void work_off(core::Micros now, core::Micros &next) {
+    entry::set_state(line_, entry::WorkerState::running);
+    std::vector<Due> rest;
+    for (const Due &due : agenda_)
+      if (due.at <= now && rules_.at(due.rule).not_before() <= now)
+        rest.push_back(due);
+    bool worked = false;
+    while (!rest.empty()) {
+      for (Due &due : rest) {
+        pg::check_for_interrupts();
+        const std::optional<core::Micros> more = rules_.at(due.rule).advance(due.at);
+        due.at = more.value_or(core::kInfinity);
+        worked = worked || more;
+      }
+      std::erase_if(rest, [](const Due &due) { return due.at == core::kInfinity; });
+    }
+    if (worked) { // once more at once, for what has been rescheduled
+      next = now;
+      return;
+    }
+    // Others have all of it in their hands, or it failed.
+    for (const Due &due : agenda_)
+      next = std::min(next, due.at > now ? due.at : std::max(rules_.at(due.rule).not_before(), now + kPatience));
+  }
+
+  void finish_runs(core::Micros &next) {
+    const core::Micros now = GetCurrentTimestamp();
+    for (auto &[name, rule] : rules_)
+      rule.finish(now, next);
+  }
+
+  int line_;
+  Oid extension_ = InvalidOid;
+  std::vector<Due> agenda_;
+  std::map<std::string, RuleRun> rules_;
+};
+
+/// What the server's configuration may say for its clients must not change what the worker does.
+void pin_settings() {
+  const auto pin = [](const char *name, const char *value) { SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE); };
+  pin("search_path", "pg_catalog, pg_temp");
+  pin("default_transaction_isolation", "read committed");
+  pin("default_transaction_read_only", "off");
+  pin("default_transaction_deferrable", "off");
+  pin("session_replication_role", "origin");
+  pin("statement_timeout", "0");
+  pin("lock_timeout", "0");
+  pin("idle_in_transaction_session_timeout", "0");
+}
+
+} // namespace
+
+void attribution_worker_main(Datum line) {
+  Oid database = InvalidOid;
+  memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof database);
+  pg::take_signals();
+  if (!entry::become_worker(DatumGetInt32(line), database))
+    return;
+  // As the bootstrap superuser, who reads all rules; each runs as its owner, security-restricted.
+  BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+  pgstat_report_appname(MyBgworkerEntry->bgw_name);
+  MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "attribution worker", ALLOCSET_DEFAULT_SIZES));
+  pin_settings();
+  (void)pg::boundary([&] {
+    DatabaseWorker(DatumGetInt32(line)).run();
+    return Datum(0);
+  });
+}

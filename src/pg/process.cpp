@@ -1,0 +1,52 @@
+#include "pg/process.hpp"
+
+namespace attribution::pg {
+
+void take_signals() {
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  pqsignal(SIGTERM, die);
+  BackgroundWorkerUnblockSignals();
+}
+
+void reload_configuration() {
+  if (!ConfigReloadPending)
+    return;
+  ConfigReloadPending = false;
+  call([] { ProcessConfigFile(PGC_SIGHUP); });
+}
+
+void sleep_until(TimestampTz until, std::uint32_t wait_event) {
+  const long longest = 24L * 3600 * 1000;
+  const long milliseconds =
+      until == DT_NOEND ? longest : std::min(longest, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until));
+  call([&] {
+    if (milliseconds > 0) {
+      (void)pgstat_report_stat(true); // what was counted would else be kept back until the sleep is over
+      (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, wait_event);
+    }
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+  });
+}
+
+std::vector<Oid> connectable_databases() {
+  std::vector<Oid> databases;
+  in_transaction([&] {
+    Relation relation = call([] { return table_open(DatabaseRelationId, AccessShareLock); });
+    TableScanDesc scan = call([&] { return table_beginscan_catalog(relation, 0, nullptr); });
+    while (HeapTuple tuple = call([&] { return heap_getnext(scan, ForwardScanDirection); })) {
+      Form_pg_database database = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
+      if (database->datallowconn && !database->datistemplate)
+        databases.push_back(database->oid);
+    }
+    call([&] {
+      table_endscan(scan);
+      table_close(relation, AccessShareLock);
+    });
+  });
+  return databases;
+}
+
+void report_activity(const char *what) { pgstat_report_activity(what != nullptr ? STATE_RUNNING : STATE_IDLE, what); }
+
+} // namespace attribution::pg
