@@ -113,16 +113,30 @@ server_log() {
   tail -n 40 "$server_dir/log"
 }
 
+# server_running prints the pid of the server, if it runs: the one that was started here, or, where a test has ended that
+# and started it again, the one that sits in the data directory. (A pid in a file may be another program's by now.)
+server_running() {
+  local pid
+  if [ -n "$server_pid" ] && jobs -pr | grep -qx "$server_pid"; then
+    echo "$server_pid"
+  else
+    pid=$(head -n 1 "$server_dir/data/postmaster.pid" 2>/dev/null) || return 0
+    ! [ "/proc/$pid/cwd" -ef "$server_dir/data" ] || echo "$pid"
+  fi
+}
+
 server_stop() {
+  local pid
   [ -n "$server_dir" ] || return 0
-  if [ -n "$server_pid" ]; then
+  pid=$(server_running)
+  if [ -n "$pid" ]; then
     # A fast shutdown; whoever still hangs after ten seconds has lost the right to a clean one.
-    kill -INT "$server_pid" 2>/dev/null || true
+    kill -INT "$pid" 2>/dev/null || true
     for _ in $(seq 100); do
-      kill -0 "$server_pid" 2>/dev/null || break
+      kill -0 "$pid" 2>/dev/null || break
       sleep 0.1
     done
-    if kill -QUIT "$server_pid" 2>/dev/null; then sleep 1; fi
+    if kill -QUIT "$pid" 2>/dev/null; then sleep 1; fi
   fi
   rm -rf "$server_dir"
   server_dir='' server_pid=''
