@@ -107,7 +107,13 @@ def _installations(stored, check):
 
 
 def sound(schedule, rule, check):
-    """What holds of the tables at any time."""
+    """What holds at any time."""
+    return consistent(schedule, rule, check) + found(
+        f"{check}: log", f"SELECT run, error FROM attribution.run_log WHERE rule = {literal(rule.name)} AND error IS NOT NULL")
+
+
+def consistent(schedule, rule, check):
+    """What holds of the tables at any time, whatever happens."""
     s = Stored(schedule, rule)
     log = f"SELECT run FROM attribution.run_log WHERE rule = {literal(rule.name)}"
     return "".join([
@@ -143,8 +149,6 @@ def sound(schedule, rule, check):
             SELECT * FROM {s.decisions} AS header JOIN {s.credits} AS credit USING (conversion_id, conversion_time)
             WHERE (header.outcome = 'organic') <> (credit.touch_id IS NULL)
                 OR (header.outcome = 'organic') <> (header.tier IS NULL) OR header.rule_version < 1"""),
-        found(f"{check}: log", f"SELECT run, error FROM attribution.run_log WHERE rule = {literal(rule.name)}"
-                               " AND error IS NOT NULL"),
         found(f"{check}: view", f"""
             SELECT conversion_id, conversion_time, outcome, touch_id FROM {s.attribution}
             EXCEPT SELECT conversion_id, conversion_time, outcome, touch_id

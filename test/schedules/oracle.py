@@ -127,8 +127,8 @@ WHERE {' AND '.join(conditions)}"""
 
 
 def _paths(rule, pairs):
-    in_path = {"first_match": "tier_number = (SELECT min(tier_number) FROM touchpoint AS t"
-                              " WHERE t.conversion_id = touchpoint.conversion_id)", "all": "true"}[rule.path]
+    in_path = {"first_match": "(conversion_id, tier_number) IN (SELECT conversion_id, min(tier_number) FROM touchpoint"
+                              " GROUP BY conversion_id)", "all": "true"}[rule.path]
     return f"""
 CREATE TEMP TABLE oracle_path AS
 WITH eligible AS ({pairs}

@@ -22,6 +22,11 @@ def _regclass(schedule, table):
 
 
 def make(schedule, rule):
+    return state(schedule, rule) + call("activate", {"rule": literal(rule.name)})
+
+
+def state(schedule, rule):
+    """The rule as a draft."""
     arguments = {
         "rule": literal(rule.name), "conversions": _regclass(schedule, "conversions"),
         "id_column": "'conversion_id'", "time_column": "'happened_at'", "path": literal(rule.path),
@@ -41,8 +46,7 @@ def make(schedule, rule):
         stored = Stored(schedule, rule)
         before = f"CREATE SCHEMA IF NOT EXISTS {quote(stored.place)};\n"
         arguments.update(decisions=literal(stored.decisions), credits=literal(stored.credits))
-    return (before + call("create_rule", arguments) + "".join(_add_tier(schedule, rule, tier) for tier in rule.tiers)
-            + call("activate", {"rule": literal(rule.name)}))
+    return before + call("create_rule", arguments) + "".join(_add_tier(schedule, rule, tier) for tier in rule.tiers)
 
 
 def _add_tier(schedule, rule, tier):
