@@ -1,0 +1,32 @@
+"""Who calls run() and reattribute() by hand, beside the worker."""
+
+from client import Client
+from clock import DAY, time_text
+from world import FIRST_DAY, RULES
+
+
+class Runner(Client):
+    application = "run"
+    connection_options = "-c statement_timeout=0 -c client_min_messages=error"
+
+    def turn(self, cursor):
+        rule = self.rng.choice(RULES).name
+        cursor.execute(f"SET attribution.batch_size = {self.rng.choice([1, 5, 50, 10000])}")
+        self.call(cursor, rule)
+        self.pause(0, 0.5)
+
+    def call(self, cursor, rule):
+        cursor.execute("CALL attribution.run(%s)", (rule,))
+
+
+class Reattributor(Runner):
+    application = "reattribute"
+
+    def call(self, cursor, rule):
+        """Of a few days; sometimes reconcile() instead."""
+        if self.rng.random() < 0.2:
+            cursor.execute("CALL attribution.reconcile(%s)", (rule,))
+            return
+        since = max(FIRST_DAY, self.world.day() - self.rng.randint(0, 3) * DAY)
+        cursor.execute("CALL attribution.reattribute(%s, since => %s, until => %s)",
+                       (rule, time_text(since), time_text(since + self.rng.randint(1, 3) * DAY)))
