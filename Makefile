@@ -25,7 +25,7 @@ ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
 check_goals = help list-regress demo check check-lint check-unit check-mutants check-regress check-pgtap check-dump \
-	check-replication check-worlds check-schedules check-data check-versions
+	check-replication check-standby check-worlds check-schedules check-chaos check-data check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
 ifneq ($(filter-out $(check_goals),$(goals)),)
@@ -96,8 +96,10 @@ help:
 	@echo '  check-pgtap           pgTAP'
 	@echo '  check-dump            rules, decisions and a backlog survive pg_dump and restore'
 	@echo '  check-replication     conversions that logical replication applies; prepared transactions'
+	@echo '  check-standby         a standby that is promoted in the middle of the load'
 	@echo '  check-worlds          random worlds against the plain SQL oracle'
 	@echo '  check-schedules       random schedules of changes and runs against the oracle on what is left'
+	@echo '  check-chaos           exactly once under fire: 25 faults; 1,000 with test/chaos/run --faults 1000'
 	@echo '  check-data            known answers on public data; ATTRIBUTION_DATA names its directory'
 	@echo 'make check-versions   build and tests on other PostgreSQL versions, each in a directory of its own'
 
