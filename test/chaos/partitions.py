@@ -4,7 +4,7 @@ from checks import Stored
 from client import Client
 from clock import DAY, time_text
 from schedule import quote
-from world import LIVE, RULES, SCHEMA, TABLES, gone, note
+from world import FIRST_DAY, LIVE, RULES, SCHEMA, TABLES, gone, note
 
 TIME = "SET LOCAL lock_timeout = '2s'"
 DAYS_LEFT = 2                # how many days stay behind the world's own
@@ -13,11 +13,12 @@ DAYS_LEFT = 2                # how many days stay behind the world's own
 class Partitions(Client):
     application = "partitions"
     made = dropped = detached = 0
+    dropped_until = 0            # up to which day there is nothing any more
 
     def turn(self, cursor):
         self.attach(cursor)
         self.raise_floor(cursor)
-        getattr(self, self.rng.choices(["make", "drop", "detach", "maintain"], [4, 4, 2, 2])[0])(cursor)
+        getattr(self, self.rng.choices(["make", "drop", "detach", "maintain"], [4, 4, 1, 2])[0])(cursor)
         self.pause(0, 0.5)
 
     def transaction(self, cursor, *statements):
@@ -28,15 +29,17 @@ class Partitions(Client):
         cursor.execute("COMMIT")
 
     def make(self, cursor):
-        """The partitions of the world's day and the next. Rows that wait in the default partition move: that is no change."""
-        day = self.world.day()
+        """The partitions of the world's day and the next, and those that were missed. Rows that wait in the default partition
+        move: that is no change."""
+        cursor.execute("SELECT coalesce(max(day), %s) FROM chaos.dropped", (time_text(FIRST_DAY),))
+        since, until = cursor.fetchone()[0], time_text(self.world.day() + 2 * DAY)
         for table in TABLES:
             default = f"{SCHEMA}.{table}_default"
             cursor.execute("BEGIN")
             cursor.execute(TIME)
             cursor.execute(f"ALTER TABLE {default} DISABLE TRIGGER changes")
             cursor.execute("SELECT attribution.make_partitions(%s, %s, %s)",
-                           (f"{SCHEMA}.{table}", time_text(day), time_text(day + 2 * DAY)))
+                           (f"{SCHEMA}.{table}", since, until))
             made = cursor.fetchone()[0]
             cursor.execute(f"ALTER TABLE {default} ENABLE ALWAYS TRIGGER changes")
             cursor.execute("COMMIT")
@@ -50,14 +53,17 @@ class Partitions(Client):
 
     # A day that comes to an end
 
+    def floor(self):
+        return self.world.day() - DAYS_LEFT * DAY
+
     def raise_floor(self, cursor):
         """Waits for all who may still write to earlier days."""
-        floor = time_text(self.world.day() - DAYS_LEFT * DAY)
+        floor = time_text(self.floor())
         self.transaction(cursor, f"UPDATE chaos.floor SET day = '{floor}' WHERE day < '{floor}'")
 
     def drop(self, cursor):
-        cursor.execute("SELECT day::text FROM chaos.floor")
-        floor = cursor.fetchone()[0]
+        cursor.execute("SELECT day::text, extract(epoch FROM day)::bigint * 1000000 FROM chaos.floor")
+        floor, day = cursor.fetchone()
         cursor.execute("BEGIN")
         cursor.execute(TIME)
         dropped = 0
@@ -78,13 +84,14 @@ class Partitions(Client):
         cursor.execute("INSERT INTO chaos.dropped VALUES (%s)", (floor,))
         cursor.execute("COMMIT")
         self.dropped += dropped
+        self.dropped_until = day
 
     # A day that is away for a while
 
     def detach(self, cursor):
         table = self.rng.choice(list(TABLES))
         cursor.execute("SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
-                       " WHERE inhparent = %s::regclass AND relname <> %s ORDER BY relname DESC LIMIT 4",
+                       " WHERE inhparent = %s::regclass AND relname <> %s ORDER BY relname DESC LIMIT 3",
                        (f"{SCHEMA}.{table}", f"{table}_default"))
         leaves = [leaf for leaf, in cursor.fetchall()]
         if not leaves:
@@ -110,5 +117,8 @@ class Partitions(Client):
                 f" AND {TABLES[table].time} < {since} + interval '1 day' RETURNING {columns})"
                 f" INSERT INTO {SCHEMA}.{leaf} ({columns}) SELECT {columns} FROM moved ON CONFLICT DO NOTHING",
                 f"ALTER TABLE {name} ATTACH PARTITION {SCHEMA}.{leaf} FOR VALUES FROM ({since})"
-                f" TO ({since} + interval '1 day')", note(table, f"{SCHEMA}.{leaf}"))
+                f" TO ({since} + interval '1 day')", note(table, f"{SCHEMA}.{leaf}"),
+                # What is found again counts its own time as its arrival: it closes at once.
+                *([f"UPDATE chaos.seen SET open_until = '-infinity' WHERE id IN (SELECT conversion_id FROM {SCHEMA}.{leaf})"]
+                  if table == "conversions" else []))
 

@@ -1,7 +1,7 @@
 """Who calls run() and reattribute() by hand, beside the worker."""
 
 from client import Client
-from clock import DAY, time_text
+from clock import DAY, MINUTE, time_text
 from world import FIRST_DAY, RULES
 
 
@@ -23,10 +23,10 @@ class Reattributor(Runner):
     application = "reattribute"
 
     def call(self, cursor, rule):
-        """Of a few days; sometimes reconcile() instead."""
+        """Of some minutes, so that not every mistake is mended at once; sometimes reconcile() instead."""
         if self.rng.random() < 0.2:
             cursor.execute("CALL attribution.reconcile(%s)", (rule,))
             return
-        since = max(FIRST_DAY, self.world.day() - self.rng.randint(0, 3) * DAY)
+        since = max(FIRST_DAY, self.world.day() - self.rng.randint(0, 2) * DAY) + self.rng.randint(12 * 60, 24 * 60) * MINUTE
         cursor.execute("CALL attribution.reattribute(%s, since => %s, until => %s)",
-                       (rule, time_text(since), time_text(since + self.rng.randint(1, 3) * DAY)))
+                       (rule, time_text(since), time_text(since + 10 * MINUTE)))

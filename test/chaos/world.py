@@ -15,7 +15,7 @@ from clock import DAY, at, time_text
 from schedule import Rule, Schedule, Table, Tier
 
 FIRST_DAY = at(2025, 1, 6)
-PEOPLE = 40                  # who are about at a time
+PEOPLE = 200                 # who are about at a time
 MOST_DAYS = 60               # less than the window of re-attribution: what was new then still counts
 
 SCHEMA, WHOLE = "chaos", "chaos with gone"
@@ -32,8 +32,8 @@ RULES = [
     Rule("purchases", [
         Tier("click", "clicks", ["app", "gadget"], [], "12 hours"),
         Tier("view", "impressions", ["app", "ip", "agent"], ["gadget"], "3 hours", strict=True),
-    ], "all", "first_touch", filter="kind = 'purchase'", value=True, carry=["network", "cost"], lateness="3 seconds",
-         settlement="300 milliseconds", kept="bought"),
+    ], "all", "first_touch", filter="kind = 'purchase'", value=True, carry=["network", "cost"], lateness="1 second",
+         settlement="200 milliseconds", kept="bought"),
 ]
 LIVE = Schedule(0, SCHEMA, FIRST_DAY, "text", TABLES, RULES, [], [], None, "free")
 # The same tables with what was in partitions that are dropped: what the oracle goes by.
@@ -132,8 +132,8 @@ CREATE TABLE chaos.dropped (day timestamptz);
 CREATE TABLE chaos.ledger (writer text, number integer, PRIMARY KEY (writer, number));
 -- Which transaction changed what, by the keys of the rows before and after.
 CREATE TABLE chaos.change (xid xid8 DEFAULT pg_current_xact_id(), key text);
--- When a conversion was last seen to be pending, and in nobody's hands: what was committed by then is in its decision.
-CREATE TABLE chaos.seen (rule text, id text, snapshot pg_snapshot, PRIMARY KEY (rule, id));
+-- When a conversion was last seen to be pending, and in nobody's hands; and until when it stays open, at least.
+CREATE TABLE chaos.seen (rule text, id text, snapshot pg_snapshot, open_until timestamptz, PRIMARY KEY (rule, id));
 """
     for table in TABLES.values():
         name = f"{SCHEMA}.{table.name}"

@@ -44,9 +44,11 @@ class Writer(Client):
             self.write(cursor, 1 if ending == "short" else self.rng.randint(2, 5))
             if ending == "savepoint":
                 self.subtransactions(cursor)
+            if ending.startswith("long") or ending == "prepare":
+                self.change_some(cursor)
             if ending.startswith("long"):
-                # Longer than a conversion stays open.
-                self.pause(1, 7)
+                # Longer than a conversion stays open, of the one rule or of both.
+                self.pause(0.5, 5)
                 self.write(cursor, 2)
             if ending.endswith("rollback"):
                 cursor.execute("ROLLBACK")
@@ -106,10 +108,10 @@ class Writer(Client):
         """Somebody who is about now, or sometimes was a while ago; and the day that is theirs."""
         world, rng = self.world, self.rng
         now = world.round
-        if rng.random() < 0.02:
+        if rng.random() < 0.01:
             now = rng.randint(max(0, now - 3 * world.rounds_per_day), now)
         day = world.day(now)
-        if rng.random() < 0.02:
+        if rng.random() < 0.01:
             day += DAY               # for which there may not be a partition yet
         if day < self.floor:
             now, day = world.round, world.day()
@@ -171,6 +173,11 @@ class Writer(Client):
         column, value = rng.choice(choices)
         where, parameters = self.above_floor(table, id_)
         cursor.execute(f"UPDATE {SCHEMA}.{table.name} SET {column} = %s {where}", [value, *parameters])
+
+    def change_some(self, cursor):
+        """Of the last ones, so that most are open."""
+        for id_ in list(self.world.recent["conversions"])[-10:]:
+            self.change(cursor, TABLES["conversions"], id_)
 
     def delete(self, cursor, table, id_):
         where, parameters = self.above_floor(table, id_)
