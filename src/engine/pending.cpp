@@ -17,9 +17,10 @@ std::string pending_of(const Binding &binding) { return relation_name(binding.sp
 } // namespace
 
 void claim(const Binding &binding, core::Micros since, core::Micros now, std::uint32_t most, Claims &claims) {
-  const pg::Plan plan("SELECT conversion_id, conversion_time, elsewhere, arrived_at, due FROM " + pending_of(binding) +
-                          " WHERE due >= $1 AND due <= $2 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED",
-                      {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID});
+  const pg::Plan plan =
+      pg::Plan::kept("SELECT conversion_id, conversion_time, elsewhere, arrived_at, due FROM " + pending_of(binding) +
+                         " WHERE due >= $1 AND due <= $2 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED",
+                     {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}, pg::Planning::each_time);
   plan.expect({binding.id.type.oid, TIMESTAMPTZOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID});
   const pg::Rows rows = plan.execute({{TimestampTzGetDatum(since), false},
                                       {TimestampTzGetDatum(now), false},
@@ -38,7 +39,9 @@ void claim(const Binding &binding, core::Micros since, core::Micros now, std::ui
 
 void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Claimed &claimed) {
   const std::vector<std::uint32_t> all = all_of(claims.size());
-  const pg::Plan plan(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID});
+  const pg::Plan plan =
+      pg::Plan::kept(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID},
+                     planning_for(claims.size()));
   const pg::Param numbers = array_of(type_of(INT4OID), all, [](std::uint32_t i) {
     return pg::Param{Int32GetDatum(static_cast<std::int32_t>(i)), false};
   });

@@ -151,8 +151,8 @@ public:
   /// Returns when there is nothing to work for.
   void run() {
     const std::uint32_t sleeping = pg::call([] { return pg::wait_event("AttributionWorkerMain"); });
-    core::Micros look_at_all = core::kMinusInfinity; // when to look for what nobody announces
-    core::Micros done_until = core::kMinusInfinity;  // what is due earlier is done, but for what is announced
+    core::Micros looked_at_all = core::kMinusInfinity; // when last for what nobody announces
+    core::Micros done_until = core::kMinusInfinity;    // what is due earlier is done, but for what is announced
     for (;;) {
       pg::reload_configuration();
       if (!entry::is_worker_on()) {
@@ -161,9 +161,10 @@ public:
       }
       const core::Micros now = GetCurrentTimestamp();
       const core::Micros announced = entry::take_work(line_).value_or(core::kInfinity);
-      const bool thorough = now >= look_at_all || announced == core::kMinusInfinity;
+      const bool thorough =
+          announced == core::kMinusInfinity || now >= core::plus(looked_at_all, entry::worker_interval());
       if (thorough)
-        look_at_all = now + entry::worker_interval();
+        looked_at_all = now;
       const core::Micros since = thorough ? core::kMinusInfinity : std::min(announced, done_until);
       if (!read_agenda(since, thorough)) {
         if (entry::leave(line_))
@@ -172,7 +173,7 @@ public:
       }
       const bool due = std::any_of(agenda_.begin(), agenda_.end(), [&](const Due &rule) { return rule.at <= now; });
       done_until = due ? since : now;
-      core::Micros next = look_at_all;
+      core::Micros next = core::plus(looked_at_all, entry::worker_interval());
       if (due)
         work_off(now, next);
       else
@@ -197,7 +198,8 @@ private:
     pg::in_transaction([&] {
       if (!has_extension())
         return;
-      const pg::Rows rows = pg::Plan("SELECT rule, due FROM attribution._agenda($1, $2)", {TIMESTAMPTZOID, BOOLOID})
+      const pg::Rows rows = pg::Plan::kept("SELECT rule, due FROM attribution._agenda($1, $2)",
+                                           {TIMESTAMPTZOID, BOOLOID}, pg::Planning::once)
                                 .execute({{TimestampTzGetDatum(since), false}, {BoolGetDatum(thorough), false}});
       for (std::uint64_t row = 0; row < rows.count; ++row) {
         bool null = true;

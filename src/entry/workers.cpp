@@ -124,10 +124,11 @@ void worker_ends(int code, Datum line) {
   worker.latch = nullptr;
   if (worker.state == WorkerState::none)
     worker.database = InvalidOid;
-  else if (worker.state == WorkerState::waiting)
-    worker.wanted = true;                               // put off by itself
-  else if (worker.not_before > GetCurrentTimestamp()) { // held
-    change(worker, WorkerState::waiting);
+  else if (worker.state == WorkerState::waiting) {
+    note(worker, "attribution.worker is off", 0);
+    worker.wanted = true;
+  } else if (worker.not_before > GetCurrentTimestamp()) {
+    note(worker, "makes room for a statement that needs the database or the extension for itself", 0);
     worker.wanted = true;
   } else
     failed(worker, code == 0 ? "was stopped" : "ended with an error, which is in the server's log");
