@@ -25,7 +25,7 @@ ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
 check_goals = help list-regress demo check check-lint check-unit check-mutants check-regress check-pgtap check-dump \
-	check-worker check-replication check-worlds check-schedules check-data check-versions
+	check-worker check-replication check-cron check-worlds check-schedules check-data check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
 ifneq ($(filter-out $(check_goals),$(goals)),)
@@ -97,6 +97,7 @@ help:
 	@echo '  check-dump            rules, decisions and a backlog survive pg_dump and restore'
 	@echo '  check-worker          the background worker: what wakes it, errors, databases dropped under it'
 	@echo '  check-replication     conversions that logical replication applies; prepared transactions'
+	@echo '  check-cron            schedules that the real pg_cron runs'
 	@echo '  check-worlds          random worlds against the plain SQL oracle'
 	@echo '  check-schedules       random schedules of changes and runs against the oracle on what is left'
 	@echo '  check-data            known answers on public data; ATTRIBUTION_DATA names its directory'
