@@ -24,7 +24,7 @@ ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
-check_goals = help list-regress demo check check-lint check-unit check-mutants check-regress check-pgtap check-dump \
+check_goals = help list-regress demo bench check check-lint check-unit check-mutants check-regress check-pgtap check-dump \
 	check-worker check-replication check-cron check-worlds check-schedules check-data check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
@@ -88,6 +88,7 @@ ifneq ($(filter $(check_goals),$(goals)),)
 help:
 	@echo 'make, make install, make installcheck   as for any PGXS extension; ASSERTS=1 turns assertions on'
 	@echo 'make demo             a tour on a throw-away server'
+	@echo 'make bench            the figures of bench/results.md, measured anew; bench/run NAME .. measures some'
 	@echo 'make check            all of these, with what they need installed first:'
 	@echo '  check-lint            layering, exported symbols, format, clang-tidy, shellcheck, pgspot'
 	@echo '  check-unit            unit tests of the core, with sanitizers'
@@ -108,6 +109,9 @@ list-regress:
 
 demo:
 	demo/run
+
+bench:
+	bench/run
 
 check:
 	test/check
