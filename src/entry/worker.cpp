@@ -198,8 +198,7 @@ private:
     pg::in_transaction([&] {
       if (!has_extension())
         return;
-      const pg::Rows rows = pg::Plan::kept("SELECT rule, due FROM attribution._agenda($1, $2)",
-                                           {TIMESTAMPTZOID, BOOLOID}, pg::Planning::once)
+      const pg::Rows rows = pg::Plan("SELECT rule, due FROM attribution._agenda($1, $2)", {TIMESTAMPTZOID, BOOLOID})
                                 .execute({{TimestampTzGetDatum(since), false}, {BoolGetDatum(thorough), false}});
       for (std::uint64_t row = 0; row < rows.count; ++row) {
         bool null = true;
@@ -235,7 +234,7 @@ private:
     return OidIsValid(extension);
   }
 
-  /// Step by step, the rules in turn, until nothing is due. `next`: when to look again.
+  /// Step by step, the rules in turn, until nothing is due or something new is. `next`: when to look again.
   void work_off(core::Micros now, core::Micros &next) {
     entry::set_state(line_, entry::WorkerState::running);
     std::vector<Due> rest;
@@ -243,7 +242,7 @@ private:
       if (due.at <= now && rules_.at(due.rule).not_before() <= now)
         rest.push_back(due);
     bool worked = false;
-    while (!rest.empty()) {
+    while (!rest.empty() && !(worked && (ConfigReloadPending || entry::has_work(line_)))) {
       for (Due &due : rest) {
         pg::check_for_interrupts();
         const std::optional<core::Micros> more = rules_.at(due.rule).advance(due.at);
@@ -252,7 +251,7 @@ private:
       }
       std::erase_if(rest, [](const Due &due) { return due.at == core::kInfinity; });
     }
-    if (worked) { // once more at once, for what has been rescheduled
+    if (worked) { // at once, for what has been rescheduled or has come
       next = now;
       return;
     }

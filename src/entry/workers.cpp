@@ -309,6 +309,11 @@ std::optional<core::Micros> take_work(int line) {
   return std::exchange(worker.earliest, core::kInfinity);
 }
 
+bool has_work(int line) {
+  const Locked lock(LW_SHARED);
+  return table->workers[line].wanted;
+}
+
 bool lines_were_short() {
   const Locked lock;
   return std::exchange(table->overflowed, false);

@@ -69,6 +69,8 @@ void could_not_start(int line, const char *why, core::Micros not_before);
 bool become_worker(int line, Oid database);
 /// When the work that was committed since the last call is due first; nothing: none was.
 std::optional<core::Micros> take_work(int line);
+/// Whether there would be something to take.
+bool has_work(int line);
 /// waiting: it puts itself off, until the launcher starts it again.
 void set_state(int line, WorkerState state);
 /// Notes that the database needs no worker, unless there is new work: then false.
