@@ -187,11 +187,10 @@ bool hold_worker(Oid database) {
       if (worker->pid != 0)
         kill(worker->pid, SIGTERM);
     }
-    pg::call([] {
-      (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10, PG_WAIT_EXTENSION);
-      ResetLatch(MyLatch);
-      CHECK_FOR_INTERRUPTS();
-    });
+    // Called from a hook, not from C++: an ERROR must stay one. No C++ object is alive here.
+    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
   }
   return true;
 }
