@@ -171,19 +171,19 @@ void wake_worker(Oid database, core::Micros due) noexcept {
     wake_launcher();
 }
 
-bool hold_worker(Oid database) {
+void hold_worker(Oid database) {
   if (table == nullptr)
-    return false;
+    return;
   constexpr int kPatience = 100; // of 10 ms each
   for (int tries = 0; tries < kPatience; ++tries) {
     {
       const Locked lock;
       Worker *worker = find(database);
       if (worker == nullptr)
-        return tries > 0;
+        return;
       worker->not_before = GetCurrentTimestamp() + kHold;
       if (worker->pid == 0 && worker->state != WorkerState::starting)
-        return true;
+        return;
       if (worker->pid != 0)
         kill(worker->pid, SIGTERM);
     }
@@ -192,7 +192,6 @@ bool hold_worker(Oid database) {
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
   }
-  return true;
 }
 
 void release_worker(Oid database) noexcept {

@@ -38,9 +38,9 @@ void request_shared_memory();
 /// Says that work in a database is due at `due`, and wakes whoever does it. For after the commit.
 void wake_worker(Oid database, core::Micros due) noexcept;
 /// Ends the worker of a database, if it has one, and keeps the launcher from starting another for ten seconds: so a
-/// statement that must be alone in the database, or have the extension for itself, need not wait. Returns whether there
-/// is a worker.
-bool hold_worker(Oid database);
+/// statement that must be alone in the database, or have the extension for itself, need not wait. For a hook: it
+/// raises an ERROR as C does, if it is cancelled.
+void hold_worker(Oid database);
 /// Lets it start again.
 void release_worker(Oid database) noexcept;
 /// A copy of the table's lines that are in use.
