@@ -19,7 +19,7 @@ class Traffic:
         self.clicks = bench.pick(400_000, 20_000)
         self.impressions = bench.pick(1_000_000, 50_000)
         self.other_events = bench.pick(400_000, 20_000)
-        self.decided = bench.pick(50_000, 5_000)
+        self.decided = bench.pick(50_000, 1_000)
         self.until = server.value("SELECT now()")
         self.since = self.until - datetime.timedelta(days=DAYS)
 
@@ -39,7 +39,9 @@ class Traffic:
         self.add_past_installs(self.decided, 1_000_000_000)
         server.run("ALTER TABLE game.events ENABLE ALWAYS TRIGGER attribution_installs")
         server.run("ANALYZE")
-        server.run("CALL attribution.run('installs')")
+        server.run("CALL attribution.reconcile('installs')")
+        # A worker may have taken some of them.
+        self.wait_until_decided()
         server.run("VACUUM (ANALYZE)")
 
     def add(self, what, count, *more):
