@@ -24,8 +24,8 @@ ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
-check_goals = help list-regress demo check check-lint check-unit check-mutants check-regress check-pgtap check-dump \
-	check-replication check-standby check-worlds check-schedules check-chaos check-data check-versions
+check_goals = help list-regress demo bench check check-lint check-unit check-mutants check-regress check-pgtap check-dump \
+	check-worker check-replication check-standby check-cron check-worlds check-schedules check-chaos check-data check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
 ifneq ($(filter-out $(check_goals),$(goals)),)
@@ -88,6 +88,7 @@ ifneq ($(filter $(check_goals),$(goals)),)
 help:
 	@echo 'make, make install, make installcheck   as for any PGXS extension; ASSERTS=1 turns assertions on'
 	@echo 'make demo             a tour on a throw-away server'
+	@echo 'make bench            the figures of bench/results.md, measured anew; bench/run NAME .. measures some'
 	@echo 'make check            all of these, with what they need installed first:'
 	@echo '  check-lint            layering, exported symbols, format, clang-tidy, shellcheck, pgspot'
 	@echo '  check-unit            unit tests of the core, with sanitizers'
@@ -95,8 +96,10 @@ help:
 	@echo '  check-regress         pg_regress and isolation tests'
 	@echo '  check-pgtap           pgTAP'
 	@echo '  check-dump            rules, decisions and a backlog survive pg_dump and restore'
+	@echo '  check-worker          the background worker: what wakes it, errors, databases dropped under it'
 	@echo '  check-replication     conversions that logical replication applies; prepared transactions'
 	@echo '  check-standby         a standby that is promoted in the middle of the load'
+	@echo '  check-cron            schedules that the real pg_cron runs'
 	@echo '  check-worlds          random worlds against the plain SQL oracle'
 	@echo '  check-schedules       random schedules of changes and runs against the oracle on what is left'
 	@echo '  check-chaos           exactly once under fire: 25 faults; 1,000 with test/chaos/run --faults 1000'
@@ -108,6 +111,9 @@ list-regress:
 
 demo:
 	demo/run
+
+bench:
+	bench/run
 
 check:
 	test/check

@@ -85,6 +85,17 @@ CALL attribution.run('paths');
 SELECT error, sqlstate, dead FROM attribution.run_log WHERE rule = 'paths' ORDER BY run DESC LIMIT 1;
 SELECT count(*) FROM attribution.dead_letters;
 
+
+-- Rows from before the rule that can be no conversions are passed over, and said to be.
+CREATE TABLE dead.old (id int, at timestamptz, device int);
+INSERT INTO dead.old VALUES (1, '2026-01-02', 1), (NULL, '2026-01-02', 1), (2, 'infinity', 1), (3, NULL, 1), (4, '-infinity', 1);
+ALTER TABLE dead.clicks RENAME COLUMN gadget TO device;
+SELECT attribution.create_rule('old', 'dead.old', 'id', 'at');
+SELECT attribution.add_tier('old', 'click', 'dead.clicks', '{device}', '7 days');
+SELECT attribution.activate('old');
+CALL attribution.run('old');
+SELECT conversion_id FROM dead.old_decisions;
+
 DROP EXTENSION attribution;
 DROP SCHEMA dead CASCADE;
 DROP ROLE regress_dead;

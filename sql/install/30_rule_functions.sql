@@ -423,6 +423,7 @@ BEGIN
   PERFORM attribution._require_owner(rule);
   made := ARRAY(SELECT attribution._functions_of(rule));
   PERFORM attribution._stop_storing(rule, keep_decisions);
+  PERFORM attribution._unschedule(rule);
   -- Bottom up: a guard looks up the owner of what goes.
   DELETE FROM attribution.tier AS t WHERE t.rule = drop_rule.rule;
   DELETE FROM attribution.rule_version AS v WHERE v.rule = drop_rule.rule;
@@ -433,8 +434,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION attribution.drop_rule(text, boolean) IS
-'Drops a rule: its versions, functions, trigger and queue. The tables it reads stay, and so do its decisions, if there are
-any and unless keep_decisions is false.';
+'Drops a rule: its versions, functions, trigger and queue, and what you have scheduled for it. The tables it reads stay, and
+so do its decisions, if there are any and unless keep_decisions is false.';
 
 CREATE VIEW attribution.rules AS
   SELECT r.rule, r.owner, v.version,

@@ -733,4 +733,4 @@ COMMENT ON FUNCTION attribution.maintain_partitions(regclass) IS
   'rows out of the default partition into partitions made for them (at most 400 in a run, the nearest to now first; '
   'warns of what is left). Returns, for each table, partitions made, partitions dropped, rows moved; NULLs and a '
   'warning where it failed. Meant to be run daily or oftener, by pg_cron for example. What it locks stays locked until '
-  'the end of the transaction: beside readers that join several of the tables, call it once for each.';
+  'the end of the transaction: beside readers that join several of the tables, CALL attribution.maintain(rule).';

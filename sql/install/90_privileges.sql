@@ -28,7 +28,10 @@ GRANT EXECUTE ON FUNCTION
   attribution._workers(),
   attribution._can_read(regclass),
   attribution._sources(regclass),
-  attribution._horizon(regclass)
+  attribution._horizon(regclass),
+  attribution._cron_schema(),
+  attribution._can_use_cron(),
+  attribution._schedules()
 TO attribution_reader;
 
 -- A rule is run by whoever has its owner's privileges; the functions and the guards see to that.
@@ -58,7 +61,8 @@ GRANT EXECUTE ON FUNCTION
   attribution._leaves(regclass, name, name),
   attribution._work_on(text, boolean, timestamptz, timestamptz),
   attribution._reconciliation(text),
-  attribution._partitions_of(regclass)
+  attribution._partitions_of(regclass),
+  attribution._since(text, interval)
 TO attribution_writer;
 GRANT INSERT, UPDATE, DELETE ON attribution.run_log TO attribution_writer;
 GRANT INSERT, UPDATE, DELETE ON attribution.reconciled TO attribution_writer;

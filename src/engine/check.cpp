@@ -29,11 +29,11 @@ bool check(const Binding &binding, Oid reader) {
   } nowhere;
   Batch nothing;
   const ConversionReader none(binding, core::kMinusInfinity, core::kMinusInfinity, reader);
-  SqlTouchSource source(binding, reader);
+  SqlTouchSource source(binding, reader, 0);
   for (std::size_t tier = 0; tier < binding.tiers.size(); ++tier)
     source.gather(nothing, {}, tier, nowhere);
   source.prepare_near_misses();
-  const Installations installations(binding, reader);
+  const Installations installations(binding, reader, 0);
   const pg::Plan claimed(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID});
   return immutable;
 }

@@ -29,7 +29,7 @@ std::string Given::also(Oid type, pg::Param value) {
 }
 
 void Given::run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver) const {
-  const pg::Plan plan(sql, types_);
+  const pg::Plan plan = kept(sql);
   plan.expect(columns);
   plan.run(params_, receiver);
 }

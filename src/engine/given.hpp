@@ -5,6 +5,11 @@
 
 namespace attribution::engine {
 
+/// How to plan for so many rows: a plan for any number takes them for ten.
+constexpr pg::Planning planning_for(std::size_t rows) noexcept {
+  return rows <= 50 ? pg::Planning::once : pg::Planning::each_time;
+}
+
 /// Rows of values: each column becomes an array parameter.
 class Given {
 public:
@@ -27,11 +32,12 @@ public:
   std::string also(Oid type, pg::Param value);
 
   /// Runs a statement that writes.
-  pg::Rows execute(const std::string &sql) const { return pg::Plan(sql, types_).execute(params_); }
+  pg::Rows execute(const std::string &sql) const { return kept(sql).execute(params_); }
   /// Runs a query, whose columns must have these types, in the active snapshot.
   void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver) const;
 
 private:
+  pg::Plan kept(const std::string &sql) const { return pg::Plan::kept(sql, types_, planning_for(which_.size())); }
   Given &add(const std::string &name, Oid type, pg::Param array);
 
   std::vector<std::uint32_t> which_;

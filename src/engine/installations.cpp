@@ -70,7 +70,8 @@ bool has_installation_key(const Binding &binding, const Batch &batch, std::uint3
   return true;
 }
 
-Installations::Installations(const Binding &binding, Oid reader) : binding_(binding), id_order_(binding.id.type.oid) {
+Installations::Installations(const Binding &binding, Oid reader, std::size_t conversions)
+    : binding_(binding), id_order_(binding.id.type.oid) {
   if (binding.installation_key.empty())
     return;
   std::vector<Oid> types;
@@ -79,8 +80,9 @@ Installations::Installations(const Binding &binding, Oid reader) : binding_(bind
     types.push_back(key.type.array_oid());
   }
   types.insert(types.end(), {INT4ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID});
-  pg::Plan(conversions_of_keys(binding, false), types).check_reader(reader);
-  plan_ = pg::Plan(conversions_of_keys(binding, true), types);
+  if (reader != GetUserId())
+    pg::Plan(conversions_of_keys(binding, false), types).check_reader(reader);
+  plan_ = pg::Plan::kept(conversions_of_keys(binding, true), types, planning_for(conversions));
 }
 
 std::vector<Installations::Members> Installations::keys_of(const Batch &batch) const {

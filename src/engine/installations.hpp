@@ -10,8 +10,8 @@ bool has_installation_key(const Binding &binding, const Batch &batch, std::uint3
 
 class Installations {
 public:
-  /// `reader` must have SELECT on what is read.
-  Installations(const Binding &binding, Oid reader);
+  /// `reader` must have SELECT on what is read. For about so many conversions at a time.
+  Installations(const Binding &binding, Oid reader, std::size_t conversions);
   /// Sets the batch's kinds. Reads the keys' conversions up to the batch's last of each, and keeps none of them.
   void tell(Batch &batch) const;
 

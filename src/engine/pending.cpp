@@ -14,12 +14,26 @@ constexpr std::size_t kMostPlaces = 100;
 
 std::string pending_of(const Binding &binding) { return relation_name(binding.spec.storage->pending); }
 
+void warn_of_strange(const Binding &binding, const Sweep &sweep, const pg::Rows &rows) {
+  bool null = true;
+  const std::int64_t count = DatumGetInt64(rows.get(0, 1, &null));
+  if (count == 0)
+    return;
+  const std::string rule = binding.spec.name, relation = relation_name(sweep.relation);
+  pg::call([&] {
+    ereport(WARNING, (errmsg("rule \"%s\": %lld rows of %s are passed over: they have no id, or an infinite time",
+                             rule.c_str(), static_cast<long long>(count), relation.c_str()),
+                      errhint("Correct them, or leave them out by the rule's filter.")));
+  });
+}
+
 } // namespace
 
 void claim(const Binding &binding, core::Micros since, core::Micros now, std::uint32_t most, Claims &claims) {
-  const pg::Plan plan("SELECT conversion_id, conversion_time, elsewhere, arrived_at, due FROM " + pending_of(binding) +
-                          " WHERE due >= $1 AND due <= $2 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED",
-                      {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID});
+  const pg::Plan plan =
+      pg::Plan::kept("SELECT conversion_id, conversion_time, elsewhere, arrived_at, due FROM " + pending_of(binding) +
+                         " WHERE due >= $1 AND due <= $2 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED",
+                     {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}, pg::Planning::each_time);
   plan.expect({binding.id.type.oid, TIMESTAMPTZOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID});
   const pg::Rows rows = plan.execute({{TimestampTzGetDatum(since), false},
                                       {TimestampTzGetDatum(now), false},
@@ -38,7 +52,9 @@ void claim(const Binding &binding, core::Micros since, core::Micros now, std::ui
 
 void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Claimed &claimed) {
   const std::vector<std::uint32_t> all = all_of(claims.size());
-  const pg::Plan plan(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID});
+  const pg::Plan plan =
+      pg::Plan::kept(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID},
+                     planning_for(claims.size()));
   const pg::Param numbers = array_of(type_of(INT4OID), all, [](std::uint32_t i) {
     return pg::Param{Int32GetDatum(static_cast<std::int32_t>(i)), false};
   });
@@ -159,6 +175,20 @@ std::int64_t queue(const Binding &binding, const Sweep &sweep, core::Micros now)
     where += " AND " + at + " >= $4";
   else
     where += filter + " AND $4 IS NOT NULL";
+  const std::string from = directly ? "ONLY " + relation_name(sweep.relation) : binding.conversions.name;
+  const std::vector<Oid> types = {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+  const std::vector<pg::Param> params = {at_time(sweep.since), at_time(sweep.until), at_time(now),
+                                         at_time(binding.spec.horizon.value_or(core::kMinusInfinity))};
+  if (!sweep.decisions) {
+    // From before the trigger, which refuses them.
+    const std::string strange = "(" + id + " IS NULL OR NOT pg_catalog.isfinite(" + at + "))";
+    warn_of_strange(binding, sweep,
+                    pg::Plan("SELECT pg_catalog.count(*) FROM " + from + " AS " + row + " WHERE " + where +
+                                 " AND $3 IS NOT NULL AND " + strange,
+                             types)
+                        .execute(params));
+    where += " AND NOT " + strange;
+  }
   if (sweep.missing && sweep.decisions)
     where += " AND NOT EXISTS (SELECT FROM (SELECT conversion." + binding.id.quoted + " AS id, conversion." +
              binding.time.quoted + " AS at FROM " + binding.conversions.name + " AS conversion WHERE true" + filter +
@@ -177,22 +207,18 @@ std::int64_t queue(const Binding &binding, const Sweep &sweep, core::Micros now)
       "INSERT INTO " + pending_of(binding) +
           " AS pending (conversion_id, conversion_time, elsewhere, queued_at, arrived_at, due)"
           " SELECT found.id, found.at, found.elsewhere, pg_catalog.clock_timestamp(), " +
-          arrival + ", $3 FROM (SELECT " + id + " AS id, pg_catalog.min(" + at + ") AS at, pg_catalog.min(" + at +
-          ") <> pg_catalog.max(" + at + ") AS elsewhere FROM " +
-          (directly ? "ONLY " + relation_name(sweep.relation) : binding.conversions.name) + " AS " + row + " WHERE " +
-          where +
+          arrival +
+          // Each its own time, so that a run that has got so far need not pass over the others again.
+          ", $3 - pg_catalog.row_number() OVER (ORDER BY found.id) * interval '1 microsecond' FROM (SELECT " + id +
+          " AS id, pg_catalog.min(" + at + ") AS at, pg_catalog.min(" + at + ") <> pg_catalog.max(" + at +
+          ") AS elsewhere FROM " + from + " AS " + row + " WHERE " + where +
           " GROUP BY 1) AS found ORDER BY found.id ON CONFLICT (conversion_id) DO UPDATE SET"
           " conversion_time = LEAST(pending.conversion_time, excluded.conversion_time),"
           " elsewhere = pending.elsewhere OR excluded.elsewhere OR pending.conversion_time <> excluded.conversion_time,"
           " due = CASE WHEN pending.arrived_at IS NULL AND pg_catalog.isfinite(pending.due) THEN pending.due"
           " ELSE LEAST(pending.due, excluded.due) END",
-      {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID});
-  const pg::Rows rows =
-      plan.execute({{TimestampTzGetDatum(sweep.since), false},
-                    {TimestampTzGetDatum(sweep.until), false},
-                    {TimestampTzGetDatum(now), false},
-                    {TimestampTzGetDatum(binding.spec.horizon.value_or(core::kMinusInfinity)), false}});
-  return static_cast<std::int64_t>(rows.count);
+      types);
+  return static_cast<std::int64_t>(plan.execute(params).count);
 }
 
 } // namespace attribution::engine

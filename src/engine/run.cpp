@@ -39,8 +39,8 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
     // now on waits for the claim's end, and queues it again.
     const pg::FreshSnapshot snapshot;
     read_claimed(binding, claims, limits.batch_bytes, claimed);
-    Installations(binding, GetUserId()).tell(claimed.batch);
-    SqlTouchSource source(binding, GetUserId());
+    Installations(binding, GetUserId(), claims.size()).tell(claimed.batch);
+    SqlTouchSource source(binding, GetUserId(), claims.size());
     Decider decider(binding, source, core::Keep::winners, limits.memory);
     decider.decide(claimed.batch, [&](std::uint32_t, const core::Decision &decision, TouchRowStore &rows) {
       decided.add(decision, rows);

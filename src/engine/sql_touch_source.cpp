@@ -1,3 +1,4 @@
+#include "engine/given.hpp"
 #include "engine/touch_source.hpp"
 
 namespace attribution::engine {
@@ -27,13 +28,13 @@ private:
 
 } // namespace
 
-SqlTouchSource::SqlTouchSource(const Binding &binding, Oid reader)
+SqlTouchSource::SqlTouchSource(const Binding &binding, Oid reader, std::size_t conversions)
     : binding_(binding), reader_(reader), near_(binding.tiers.size()) {
   for (std::size_t tier = 0; tier < binding.tiers.size(); ++tier)
-    eligible_.push_back(prepare(tier, Search::eligible));
+    eligible_.push_back(prepare(tier, Search::eligible, planning_for(conversions)));
 }
 
-pg::Plan SqlTouchSource::prepare(std::size_t tier, Search search) const {
+pg::Plan SqlTouchSource::prepare(std::size_t tier, Search search, pg::Planning planning) const {
   std::vector<Oid> types(kParamColumns - 1);
   types[kParamNumber - 1] = INT4ARRAYOID;
   types[kParamSince - 1] = types[kParamUntil - 1] = types[kParamTime - 1] = TIMESTAMPTZARRAYOID;
@@ -43,7 +44,7 @@ pg::Plan SqlTouchSource::prepare(std::size_t tier, Search search) const {
   types[kParamLimit - 1] = INT8OID;
   for (const Column &column : binding_.columns)
     types.push_back(column.type.array_oid());
-  pg::Plan plan(touchpoints_of(binding_, tier, search), types);
+  const pg::Plan plan = pg::Plan::kept(touchpoints_of(binding_, tier, search), types, planning);
   plan.refuse_volatile("touchpoints of tier \"" + binding_.spec.tiers[tier].name + "\"");
   plan.check_reader(reader_);
   return plan;
@@ -52,7 +53,7 @@ pg::Plan SqlTouchSource::prepare(std::size_t tier, Search search) const {
 void SqlTouchSource::prepare_near_misses() {
   for (std::size_t tier = 0; tier < binding_.tiers.size(); ++tier)
     if (!near_[tier])
-      near_[tier] = prepare(tier, Search::near_misses);
+      near_[tier] = prepare(tier, Search::near_misses, pg::Planning::each_time);
 }
 
 void SqlTouchSource::run(const pg::Plan &plan, Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier,
@@ -108,7 +109,7 @@ void SqlTouchSource::gather(Batch &batch, const std::vector<std::uint32_t> &whic
 void SqlTouchSource::gather_near(Batch &batch, std::uint32_t conversion, std::size_t tier, std::int64_t most,
                                  CandidateSink &sink) {
   if (!near_[tier])
-    near_[tier] = prepare(tier, Search::near_misses);
+    near_[tier] = prepare(tier, Search::near_misses, pg::Planning::each_time);
   const core::Micros reach = core::plus(binding_.rule.tiers[tier].lookback, binding_.rule.tiers[tier].lookback);
   run(near_[tier], batch, {conversion}, tier, reach, std::max(reach, binding_.rule.tiers[tier].skew),
       {Int64GetDatum(most), false}, sink);

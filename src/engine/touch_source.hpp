@@ -31,8 +31,9 @@ public:
 /// By plain SQL, with the planner's plan: always right, for anything that can be read.
 class SqlTouchSource final : public TouchSource {
 public:
-  /// Prepares the queries for eligible touchpoints of all tiers; `reader` must have SELECT on what they read.
-  SqlTouchSource(const Binding &binding, Oid reader);
+  /// Prepares the queries for eligible touchpoints of all tiers, for about so many conversions at a time; `reader` must
+  /// have SELECT on what they read.
+  SqlTouchSource(const Binding &binding, Oid reader, std::size_t conversions);
   void gather(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier, CandidateSink &sink) override;
   void gather_near(Batch &batch, std::uint32_t conversion, std::size_t tier, std::int64_t most,
                    CandidateSink &sink) override;
@@ -40,7 +41,7 @@ public:
   void prepare_near_misses();
 
 private:
-  pg::Plan prepare(std::size_t tier, Search search) const;
+  pg::Plan prepare(std::size_t tier, Search search, pg::Planning planning) const;
   void run(const pg::Plan &plan, Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier,
            core::Micros before, core::Micros after, pg::Param limit, CandidateSink &sink);
 

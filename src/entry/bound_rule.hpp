@@ -35,6 +35,7 @@ private:
   }
 
   pg::Spi spi_;
+  pg::KeptPlans kept_;
   engine::RuleSpec spec_;
   pg::AsOwner owner_;
   engine::Binding binding_;

@@ -35,7 +35,7 @@ public:
       if (entry::is_worker_on()) {
         look_at_databases(now);
         if (const std::optional<int> line = entry::next_to_start(now, next))
-          start(*line, now);
+          next = std::min(next, start(*line, now));
       }
       pg::sleep_until(next, sleeping);
     }
@@ -45,9 +45,9 @@ private:
   /// A database that is new to us may have rules: its worker is to look. Those that have been looked at call for one
   /// themselves once there is work.
   void look_at_databases(core::Micros now) {
-    if (now < next_look_ && !entry::lines_were_short())
+    if (now < core::plus(looked_, entry::worker_interval()) && !entry::lines_were_short())
       return;
-    next_look_ = now + entry::worker_interval();
+    looked_ = now;
     const std::vector<Oid> databases = pg::connectable_databases();
     entry::forget_workers_but_of(databases);
     for (const Oid database : databases)
@@ -55,13 +55,14 @@ private:
         known_.insert(database);
   }
 
-  void start(int line, core::Micros now) {
+  /// Returns when to ask again what to start; who comes up wakes us before.
+  core::Micros start(int line, core::Micros now) {
     const Oid database = entry::database_of(line);
     const std::vector<Oid> databases = pg::connectable_databases();
     if (std::find(databases.begin(), databases.end(), database) == databases.end()) {
       entry::could_not_start(line, "no such database, or no connections to it are allowed", now + kScarce);
       entry::forget_workers_but_of(databases);
-      return;
+      return now;
     }
     BackgroundWorker process{};
     fill(process, "attribution_worker_main", "attribution worker");
@@ -73,26 +74,25 @@ private:
     BackgroundWorkerHandle *handle = nullptr;
     if (pg::call([&] { return RegisterDynamicBackgroundWorker(&process, &handle); })) {
       scarce_ = false;
-      return;
+      return core::kInfinity;
     }
     entry::could_not_start(line, "no process is free: max_worker_processes are running", now + kScarce);
-    if (std::exchange(scarce_, true))
-      return;
-    pg::call([&] {
-      ereport(
-          WARNING,
-          (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-           errmsg("could not start the attribution worker for database %u", database),
-           errdetail(
-               "As many processes as max_worker_processes allows are running. It is tried again every ten seconds."),
-           errhint("Raise max_worker_processes: attribution takes one process, and one for each database with an "
-                   "enabled rule.")));
-    });
+    if (!std::exchange(scarce_, true))
+      pg::call([&] {
+        ereport(WARNING,
+                (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                 errmsg("could not start the attribution worker for database %u", database),
+                 errdetail("As many processes as max_worker_processes allows are running. It is tried again every ten "
+                           "seconds."),
+                 errhint("Raise max_worker_processes: attribution takes one process, and one for each database with "
+                         "an enabled rule.")));
+      });
+    return now + kScarce;
   }
 
-  std::set<Oid> known_; ///< databases that have been looked at, or will be
-  core::Micros next_look_ = core::kMinusInfinity;
-  bool scarce_ = false; ///< and that is in the log
+  std::set<Oid> known_;                        ///< databases that have been looked at, or will be
+  core::Micros looked_ = core::kMinusInfinity; ///< at the databases
+  bool scarce_ = false;                        ///< and that is in the log
 };
 
 } // namespace

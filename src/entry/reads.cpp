@@ -50,9 +50,9 @@ template <class Emit> void decide_range(FunctionCallInfo fcinfo) {
   if (Emit::types.begin()[Emit::kTouchId] == InvalidOid)
     expect_touch_id(result, Emit::kTouchId, binding);
 
-  engine::SqlTouchSource source(binding, rule.reader());
+  engine::SqlTouchSource source(binding, rule.reader(), entry::batch_size());
   engine::Decider decider(binding, source, Emit::kKeep, entry::work_mem());
-  const engine::Installations installations(binding, rule.reader());
+  const engine::Installations installations(binding, rule.reader(), entry::batch_size());
   engine::ConversionReader conversions(binding, since, until, rule.reader());
   engine::Batch batch;
   while (conversions.next(batch, entry::batch_size(), entry::batch_bytes())) {
@@ -199,7 +199,7 @@ Datum attribution_explain(PG_FUNCTION_ARGS) {
     const BoundRule rule(required(fcinfo, 0, "rule"), overrides_or_none(fcinfo, 2));
     const engine::Binding &binding = rule.binding();
     expect_touch_id(result, kTouchId, binding);
-    engine::SqlTouchSource source(binding, rule.reader());
+    engine::SqlTouchSource source(binding, rule.reader(), entry::batch_size());
     engine::explain(binding, source, conversion_id(fcinfo, 1, binding), rule.reader(), entry::work_mem(),
                     [&](const engine::Explained &line) {
                       if (line.tier != nullptr)

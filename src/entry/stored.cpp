@@ -51,6 +51,7 @@ private:
   }
 
   pg::Spi spi_;
+  pg::KeptPlans kept_;
   Tables tables_;
   pg::AsOwner owner_;
 };
@@ -186,7 +187,7 @@ Datum one_time(FunctionCallInfo fcinfo, const char *select, const std::vector<Oi
   Datum time = 0;
   {
     const StoredRule rule(entry::required(fcinfo, 0, "rule"));
-    time = pg::Plan(select + rule.pending() + where, types).execute(params).get(0, 1, &null);
+    time = pg::Plan::kept(select + rule.pending() + where, types, pg::Planning::once).execute(params).get(0, 1, &null);
   }
   if (null)
     PG_RETURN_NULL();

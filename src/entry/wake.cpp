@@ -95,8 +95,10 @@ void utility(PlannedStmt *planned, const char *text, bool read_only_tree, Proces
   const bool in_transaction = IsTransactionState(); // ROLLBACK and its like come here when there is none
   if (in_transaction) {
     const Oid database = changes_extension(statement) ? MyDatabaseId : emptied_database(statement);
-    if (OidIsValid(database) && entry::hold_worker(database))
-      held = database;
+    if (OidIsValid(database)) {
+      held = database; // first, as the wait may be cancelled
+      entry::hold_worker(database);
+    }
   }
   (next_utility_hook != nullptr ? next_utility_hook : standard_ProcessUtility)(
       planned, text, read_only_tree, context, params, environment, destination, completion);

@@ -151,8 +151,8 @@ public:
   /// Returns when there is nothing to work for.
   void run() {
     const std::uint32_t sleeping = pg::call([] { return pg::wait_event("AttributionWorkerMain"); });
-    core::Micros look_at_all = core::kMinusInfinity; // when to look for what nobody announces
-    core::Micros done_until = core::kMinusInfinity;  // what is due earlier is done, but for what is announced
+    core::Micros looked_at_all = core::kMinusInfinity; // when last for what nobody announces
+    core::Micros done_until = core::kMinusInfinity;    // what is due earlier is done, but for what is announced
     for (;;) {
       pg::reload_configuration();
       if (!entry::is_worker_on()) {
@@ -161,9 +161,10 @@ public:
       }
       const core::Micros now = GetCurrentTimestamp();
       const core::Micros announced = entry::take_work(line_).value_or(core::kInfinity);
-      const bool thorough = now >= look_at_all || announced == core::kMinusInfinity;
+      const bool thorough =
+          announced == core::kMinusInfinity || now >= core::plus(looked_at_all, entry::worker_interval());
       if (thorough)
-        look_at_all = now + entry::worker_interval();
+        looked_at_all = now;
       const core::Micros since = thorough ? core::kMinusInfinity : std::min(announced, done_until);
       if (!read_agenda(since, thorough)) {
         if (entry::leave(line_))
@@ -172,7 +173,7 @@ public:
       }
       const bool due = std::any_of(agenda_.begin(), agenda_.end(), [&](const Due &rule) { return rule.at <= now; });
       done_until = due ? since : now;
-      core::Micros next = look_at_all;
+      core::Micros next = core::plus(looked_at_all, entry::worker_interval());
       if (due)
         work_off(now, next);
       else
@@ -233,7 +234,7 @@ private:
     return OidIsValid(extension);
   }
 
-  /// Step by step, the rules in turn, until nothing is due. `next`: when to look again.
+  /// Step by step, the rules in turn, until nothing is due or something new is. `next`: when to look again.
   void work_off(core::Micros now, core::Micros &next) {
     entry::set_state(line_, entry::WorkerState::running);
     std::vector<Due> rest;
@@ -241,7 +242,7 @@ private:
       if (due.at <= now && rules_.at(due.rule).not_before() <= now)
         rest.push_back(due);
     bool worked = false;
-    while (!rest.empty()) {
+    while (!rest.empty() && !(worked && (ConfigReloadPending || entry::has_work(line_)))) {
       for (Due &due : rest) {
         pg::check_for_interrupts();
         const std::optional<core::Micros> more = rules_.at(due.rule).advance(due.at);
@@ -250,7 +251,7 @@ private:
       }
       std::erase_if(rest, [](const Due &due) { return due.at == core::kInfinity; });
     }
-    if (worked) { // once more at once, for what has been rescheduled
+    if (worked) { // at once, for what has been rescheduled or has come
       next = now;
       return;
     }

@@ -124,10 +124,11 @@ void worker_ends(int code, Datum line) {
   worker.latch = nullptr;
   if (worker.state == WorkerState::none)
     worker.database = InvalidOid;
-  else if (worker.state == WorkerState::waiting)
-    worker.wanted = true;                               // put off by itself
-  else if (worker.not_before > GetCurrentTimestamp()) { // held
-    change(worker, WorkerState::waiting);
+  else if (worker.state == WorkerState::waiting) {
+    note(worker, "attribution.worker is off", 0);
+    worker.wanted = true;
+  } else if (worker.not_before > GetCurrentTimestamp()) {
+    note(worker, "makes room for a statement that needs the database or the extension for itself", 0);
     worker.wanted = true;
   } else
     failed(worker, code == 0 ? "was stopped" : "ended with an error, which is in the server's log");
@@ -170,29 +171,27 @@ void wake_worker(Oid database, core::Micros due) noexcept {
     wake_launcher();
 }
 
-bool hold_worker(Oid database) {
+void hold_worker(Oid database) {
   if (table == nullptr)
-    return false;
+    return;
   constexpr int kPatience = 100; // of 10 ms each
   for (int tries = 0; tries < kPatience; ++tries) {
     {
       const Locked lock;
       Worker *worker = find(database);
       if (worker == nullptr)
-        return tries > 0;
+        return;
       worker->not_before = GetCurrentTimestamp() + kHold;
       if (worker->pid == 0 && worker->state != WorkerState::starting)
-        return true;
+        return;
       if (worker->pid != 0)
         kill(worker->pid, SIGTERM);
     }
-    pg::call([] {
-      (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10, PG_WAIT_EXTENSION);
-      ResetLatch(MyLatch);
-      CHECK_FOR_INTERRUPTS();
-    });
+    // Called from a hook, not from C++: an ERROR must stay one. No C++ object is alive here.
+    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
   }
-  return true;
 }
 
 void release_worker(Oid database) noexcept {
@@ -306,6 +305,11 @@ std::optional<core::Micros> take_work(int line) {
     return std::nullopt;
   worker.wanted = false;
   return std::exchange(worker.earliest, core::kInfinity);
+}
+
+bool has_work(int line) {
+  const Locked lock(LW_SHARED);
+  return table->workers[line].wanted;
 }
 
 bool lines_were_short() {

@@ -38,9 +38,9 @@ void request_shared_memory();
 /// Says that work in a database is due at `due`, and wakes whoever does it. For after the commit.
 void wake_worker(Oid database, core::Micros due) noexcept;
 /// Ends the worker of a database, if it has one, and keeps the launcher from starting another for ten seconds: so a
-/// statement that must be alone in the database, or have the extension for itself, need not wait. Returns whether there
-/// is a worker.
-bool hold_worker(Oid database);
+/// statement that must be alone in the database, or have the extension for itself, need not wait. For a hook: it
+/// raises an ERROR as C does, if it is cancelled.
+void hold_worker(Oid database);
 /// Lets it start again.
 void release_worker(Oid database) noexcept;
 /// A copy of the table's lines that are in use.
@@ -69,6 +69,8 @@ void could_not_start(int line, const char *why, core::Micros not_before);
 bool become_worker(int line, Oid database);
 /// When the work that was committed since the last call is due first; nothing: none was.
 std::optional<core::Micros> take_work(int line);
+/// Whether there would be something to take.
+bool has_work(int line);
 /// waiting: it puts itself off, until the launcher starts it again.
 void set_state(int line, WorkerState state);
 /// Notes that the database needs no worker, unless there is new work: then false.

@@ -2,9 +2,27 @@
 
 #include "pg/compat.hpp"
 
+#include <unordered_map>
+
 namespace attribution::pg {
 
 namespace {
+
+/// A statement that is kept.
+struct Kept {
+  SPIPlanPtr plan = nullptr;
+  TimestampTz prepared_at = 0;
+};
+/// Never destroyed: the process's end is not the place to run destructors.
+std::unordered_map<std::string, Kept> &kept_plans() {
+  static auto *plans = new std::unordered_map<std::string, Kept>;
+  return *plans;
+}
+/// A rule takes about twenty; the query trees of one take some 50 kB, a plan over many partitions more.
+constexpr std::size_t kMostKept = 200;
+/// What was planned once is planned again after so long: tables grow unnoticed until they are analyzed.
+constexpr std::int64_t kPlanLasts = 60'000'000;
+int stretches = 0;
 
 struct Receiver {
   DestReceiver base; // must be first: PostgreSQL knows this part alone
@@ -30,17 +48,67 @@ struct Values {
   std::vector<char> nulls;
 };
 
-} // namespace
-
-Plan::Plan(const std::string &sql, const std::vector<Oid> &types) {
-  plan_ = call([&] {
-    return SPI_prepare_cursor(sql.c_str(), static_cast<int>(types.size()), const_cast<Oid *>(types.data()),
-                              CURSOR_OPT_CUSTOM_PLAN | CURSOR_OPT_PARALLEL_OK | CURSOR_OPT_NO_SCROLL);
+/// Whether nothing that a statement names has changed since it was parsed. PostgreSQL would see to that at its next
+/// run; we look into its query tree before.
+bool is_valid(SPIPlanPtr plan) {
+  return call([&] {
+    ListCell *source = nullptr;
+    foreach (source, SPI_plan_get_plan_sources(plan))
+      if (!static_cast<CachedPlanSource *>(lfirst(source))->is_valid)
+        return false;
+    return true;
   });
-  if (plan_ == nullptr)
+}
+
+SPIPlanPtr prepare(const std::string &sql, const std::vector<Oid> &types, int planning) {
+  SPIPlanPtr plan = call([&] {
+    return SPI_prepare_cursor(sql.c_str(), static_cast<int>(types.size()), const_cast<Oid *>(types.data()),
+                              planning | CURSOR_OPT_PARALLEL_OK | CURSOR_OPT_NO_SCROLL);
+  });
+  if (plan == nullptr)
     throw Error(ERRCODE_INTERNAL_ERROR,
                 "could not prepare a query: " + std::string(SPI_result_code_string(SPI_result)));
+  return plan;
 }
+
+} // namespace
+
+Plan::Plan(const std::string &sql, const std::vector<Oid> &types)
+    : plan_(prepare(sql, types, CURSOR_OPT_CUSTOM_PLAN)) {}
+
+Plan Plan::kept(const std::string &sql, const std::vector<Oid> &types, Planning planning) {
+  if (stretches != 1)
+    return Plan(sql, types);
+  const bool once = planning == Planning::once;
+  std::string key = sql;
+  key.append(reinterpret_cast<const char *>(types.data()), types.size() * sizeof(Oid));
+  key += once ? '1' : '*';
+  Kept &entry = kept_plans()[key];
+  const TimestampTz now = GetCurrentTimestamp();
+  const bool old = once && (now < entry.prepared_at || now - entry.prepared_at > kPlanLasts);
+  if (entry.plan == nullptr || old || !is_valid(entry.plan)) {
+    SPIPlanPtr plan = prepare(sql, types, once ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN);
+    if (SPIPlanPtr gone = std::exchange(entry.plan, nullptr))
+      call([&] { SPI_freeplan(gone); });
+    call([&] { SPI_keepplan(plan); });
+    entry = {plan, now};
+  }
+  Plan plan;
+  plan.plan_ = entry.plan;
+  plan.kept_ = true;
+  return plan;
+}
+
+KeptPlans::KeptPlans() {
+  if (stretches == 0 && kept_plans().size() > kMostKept) {
+    for (auto &[key, entry] : kept_plans())
+      call([plan = entry.plan] { SPI_freeplan(plan); });
+    kept_plans().clear();
+  }
+  ++stretches;
+}
+
+KeptPlans::~KeptPlans() { --stretches; }
 
 void Plan::run(const std::vector<Param> &params, RowReceiver &receiver) const {
   Receiver destination{};
@@ -65,9 +133,10 @@ void Plan::run(const std::vector<Param> &params, RowReceiver &receiver) const {
     throw Error(ERRCODE_INTERNAL_ERROR, "could not run a query: " + std::string(SPI_result_code_string(result)));
 }
 
-Rows Plan::execute(const std::vector<Param> &params) const {
+Rows Plan::execute(const std::vector<Param> &params, bool in_active_snapshot) const {
   Values values(params);
-  const int result = call([&] { return SPI_execute_plan(plan_, values.values.data(), values.nulls.data(), false, 0); });
+  const int result =
+      call([&] { return SPI_execute_plan(plan_, values.values.data(), values.nulls.data(), in_active_snapshot, 0); });
   if (result < 0)
     throw Error(ERRCODE_INTERNAL_ERROR, "could not run a query: " + std::string(SPI_result_code_string(result)));
   return {SPI_tuptable, SPI_processed};
@@ -135,7 +204,7 @@ void Plan::check_reader(Oid role) const {
       }
     }
     SetUserIdAndSecContext(user, context);
-    ReleaseCachedPlan(cached, nullptr); // an unsaved plan's reference has no owner
+    ReleaseCachedPlan(cached, kept_ ? CurrentResourceOwner : nullptr); // whose the reference is depends on that
   });
   if (OidIsValid(hidden)) {
     const char *name = call([&] {
@@ -184,14 +253,7 @@ Rows Cursor::fetch(long count) {
 }
 
 Rows query(const std::string &sql, const std::vector<Oid> &types, const std::vector<Param> &params) {
-  Values values(params);
-  const int result = call([&] {
-    return SPI_execute_with_args(sql.c_str(), static_cast<int>(types.size()), const_cast<Oid *>(types.data()),
-                                 values.values.data(), values.nulls.data(), true, 0);
-  });
-  if (result < 0)
-    throw Error(ERRCODE_INTERNAL_ERROR, "could not run a query: " + std::string(SPI_result_code_string(result)));
-  return {SPI_tuptable, SPI_processed};
+  return Plan::kept(sql, types, Planning::once).execute(params, true);
 }
 
 std::string quoted(std::string_view identifier) {

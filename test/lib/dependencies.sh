@@ -46,7 +46,7 @@ for group; do
     pgtap) packages+=("postgresql-$version-pgtap" libtap-parser-sourcehandler-pgtap-perl) ;;
     cron) packages+=("postgresql-$version-cron") ;;
     python) packages+=(python3) ;;
-    client) packages+=(python3 python3-psycopg2) ;;
+    client) packages+=(python3-psycopg2) ;;
     unit) packages+=(make g++ libgtest-dev) ;;
     lint) packages+=(clang-format-14 clang-tidy-14 shellcheck git python3-venv) ;;
     versions) packages+=(debootstrap git) ;;

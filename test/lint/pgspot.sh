@@ -16,5 +16,6 @@ committing=(
   'attribution.run(rule text,as_of timestamptz)'
   'attribution.reattribute(rule text,since timestamptz,until timestamptz,as_of timestamptz)'
   'attribution.reconcile(rule text)'
+  'attribution.maintain(rule text)'
 )
 "$venv/bin/python" test/lint/pgspot_lenient.py "${committing[@]/#/--proc-without-search-path=}" attribution--*.sql
