@@ -101,14 +101,14 @@ COMMENT ON FUNCTION attribution._queue(text, regclass, boolean, boolean, boolean
 'Queues what some pages of a table of conversions, or of decisions, hold; missing: if there is no decision, or no conversion,
 to it; unqueued: if it is not in the queue; reopen: as if it had arrived at its time, or else long ago, to close at once. Returns how many.';
 
-CREATE FUNCTION attribution._run_batch(rule text, run bigint, since timestamptz, now timestamptz, most integer, OUT claimed integer,
+CREATE FUNCTION attribution._run_batch(rule text, run bigint, since timestamptz, now timestamptz, most integer, everywhere boolean, OUT claimed integer,
   OUT reached timestamptz, OUT decided bigint, OUT changed bigint, OUT restated bigint, OUT withdrawn bigint, OUT kept bigint,
   OUT closed bigint, OUT tiers text[], OUT counts bigint[], OUT dead text, OUT message text)
 RETURNS SETOF record LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'attribution_run_batch';
-COMMENT ON FUNCTION attribution._run_batch(text, bigint, timestamptz, timestamptz, integer) IS
+COMMENT ON FUNCTION attribution._run_batch(text, bigint, timestamptz, timestamptz, integer, boolean) IS
 'Decides a batch of what is due from since until now, as the rule''s owner, and writes what changed; reached: when the last of
 it was due. most: at most so many conversions, null for attribution.batch_size; 1: if the one can''t be decided, it is set
-aside; dead is its id, and message says why.';
+aside; dead is its id, and message says why. everywhere: earlier decisions are looked for at all times.';
 
 CREATE FUNCTION attribution._is_of_the_data(code text) RETURNS boolean
 LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'attribution_is_of_the_data';
@@ -326,7 +326,7 @@ BEGIN
   now_is := CASE log.procedure WHEN 'worker' THEN clock_timestamp() ELSE log.as_of END;
   IF jsonb_array_length(log.work) = 0 THEN
     BEGIN
-      SELECT * INTO STRICT batch FROM attribution._run_batch(log.rule, this_run, since, now_is, log.most);
+      SELECT * INTO STRICT batch FROM attribution._run_batch(log.rule, this_run, since, now_is, log.most, log.passed_over <> '{}');
       -- The batch has locked all tables of the conversions. If others came or went since the run began, decisions may stand
       -- that nothing points to: it is undone, and those tables come first.
       IF NOT attribution._is_reconciled(log.rule, log.passed_over) THEN
@@ -357,12 +357,14 @@ BEGIN
 
   item := log.work -> 0;
   rest := log.work - 0;
-  IF item ? 'forget' THEN
-    DELETE FROM attribution.reconciled AS r WHERE r.rule = log.rule AND r.leaf = (item ->> 'forget')::oid;
-  ELSIF item ? 'known' THEN
-    IF EXISTS (SELECT FROM jsonb_array_elements(rest) AS w WHERE w -> 'relation' = item -> 'known') THEN
-      rest := rest || item; -- not yet: some of it was put off
-    ELSIF (item ->> 'known')::oid <> ALL (log.passed_over) THEN
+  IF NOT item ? 'relation' THEN
+    IF EXISTS (SELECT FROM jsonb_array_elements(rest) AS w WHERE w ? 'relation') THEN
+      rest := rest || item; -- not yet: something was put off, and other runs go by what is known
+    ELSIF coalesce(item ->> 'known', item ->> 'forget')::oid = ANY (log.passed_over) THEN
+      NULL; -- the next run will look
+    ELSIF item ? 'forget' THEN
+      DELETE FROM attribution.reconciled AS r WHERE r.rule = log.rule AND r.leaf = (item ->> 'forget')::oid;
+    ELSE
       INSERT INTO attribution.reconciled AS r
         VALUES (log.rule, (item ->> 'known')::oid, (item ->> 'filenode')::oid, (item ->> 'queueing')::oid, (item ->> 'span')::tstzrange)
         ON CONFLICT (rule, leaf) DO UPDATE SET filenode = excluded.filenode, queueing = excluded.queueing, span = excluded.span;
@@ -412,8 +414,8 @@ DECLARE
   chunk record;
   rest jsonb := '[]';
 BEGIN
-  IF code IN ('40P01', '40001') AND retries > 0 THEN
-    RETURN retries - 1; -- it lost to others, and has written nothing
+  IF code IN ('40P01', '40001', '42P01') AND retries > 0 THEN
+    RETURN retries - 1; -- it lost to others, or a partition was dropped under it; it has written nothing
   END IF;
   SELECT * INTO STRICT log FROM attribution.run_log AS l WHERE l.run = this_run;
   IF NOT coalesce(log.work -> 0 ? 'relation', false) AND attribution._is_of_the_data(code) AND log.most IS DISTINCT FROM 1 THEN
@@ -445,7 +447,11 @@ BEGIN
     RAISE WARNING 'rule "%": % is not looked through to its end: open transactions have changed conversions in it',
         log.rule, (item ->> 'relation')::oid::regclass
       USING HINT = CASE WHEN (item ->> 'reopen')::boolean THEN 'The next run will try again.' ELSE 'Try again when they have ended.' END;
-    UPDATE attribution.run_log AS l SET passed_over = l.passed_over || (item ->> 'relation')::oid WHERE l.run = this_run;
+    -- Of decisions, it is not known which of the tables that came or went they stand on.
+    UPDATE attribution.run_log AS l SET passed_over = l.passed_over || (item ->> 'relation')::oid ||
+        ARRAY(SELECT coalesce(w ->> 'known', w ->> 'forget')::oid FROM jsonb_array_elements(rest) AS w
+              WHERE (item ->> 'decisions')::boolean AND NOT w ? 'relation')
+      WHERE l.run = this_run;
   END IF;
   UPDATE attribution.run_log AS l SET work = rest WHERE l.run = this_run;
   RETURN greatest(retries - 1, 0);

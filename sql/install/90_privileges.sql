@@ -51,7 +51,7 @@ GRANT EXECUTE ON FUNCTION
   attribution._raise(text, text, text, text),
   attribution._fail_run(bigint, text, text),
   attribution._queue(text, regclass, boolean, boolean, boolean, boolean, bigint, bigint, timestamptz, timestamptz, timestamptz),
-  attribution._run_batch(text, bigint, timestamptz, timestamptz, integer),
+  attribution._run_batch(text, bigint, timestamptz, timestamptz, integer, boolean),
   attribution._is_of_the_data(text),
   attribution.retry_dead_letters(text, text),
   attribution._is_reconciled(text, oid[]),

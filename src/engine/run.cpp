@@ -72,11 +72,13 @@ bool is_of_the_data(int sqlstate) noexcept {
 }
 
 BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros since, core::Micros now,
-                      const RunLimits &limits, bool isolate) {
+                      const RunLimits &limits, bool isolate, bool everywhere) {
   BatchResult result;
   result.by_tier.assign(binding.tiers.size() + 1, 0);
   Claims claims;
   claim(binding, since, now, isolate ? 1 : limits.conversions, claims);
+  if (everywhere)
+    claims.elsewhere.assign(claims.size(), true);
   result.claimed = claims.size();
   result.reached = claims.reached;
   if (claims.size() == 0)

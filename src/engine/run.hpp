@@ -21,9 +21,10 @@ struct BatchResult {
 
 /// Decides what is due from `since` until `now`, which also counts as the arrival of what was never decided before. To
 /// be called in READ COMMITTED, as the rule's owner. With `isolate` it is one conversion, which is set aside if an
-/// error says that something is wrong with its data.
+/// error says that something is wrong with its data. With `everywhere` earlier decisions are looked for at all times,
+/// not only where the queue says they may be.
 BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros since, core::Micros now,
-                      const RunLimits &limits, bool isolate);
+                      const RunLimits &limits, bool isolate, bool everywhere);
 
 /// Whether an error (an SQLSTATE as errcode() takes it) lies in the data of some conversion, and not in the rule or the
 /// server: then the others can be decided.

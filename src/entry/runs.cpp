@@ -58,7 +58,7 @@ Datum attribution_require_own_transactions(PG_FUNCTION_ARGS) {
   });
 }
 
-// _run_batch(rule, run, since, now, most): decides one batch of what is due.
+// _run_batch(rule, run, since, now, most, everywhere): decides one batch of what is due.
 Datum attribution_run_batch(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
     enum Column {
@@ -82,11 +82,11 @@ Datum attribution_run_batch(PG_FUNCTION_ARGS) {
     std::uint32_t most = entry::batch_size();
     if (!PG_ARGISNULL(4))
       most = std::clamp(static_cast<std::uint32_t>(std::max(PG_GETARG_INT32(4), 1)), 1U, most);
-    const engine::BatchResult done =
-        engine::run_batch(binding, DatumGetInt64(entry::required(fcinfo, 1, "run")),
-                          DatumGetTimestampTz(entry::required(fcinfo, 2, "since")),
-                          DatumGetTimestampTz(entry::required(fcinfo, 3, "now")),
-                          {most, entry::batch_bytes(), entry::work_mem()}, !PG_ARGISNULL(4) && most == 1);
+    const engine::BatchResult done = engine::run_batch(
+        binding, DatumGetInt64(entry::required(fcinfo, 1, "run")),
+        DatumGetTimestampTz(entry::required(fcinfo, 2, "since")),
+        DatumGetTimestampTz(entry::required(fcinfo, 3, "now")), {most, entry::batch_bytes(), entry::work_mem()},
+        !PG_ARGISNULL(4) && most == 1, DatumGetBool(entry::required(fcinfo, 5, "everywhere")));
     result.set(kClaimed, Int32GetDatum(static_cast<std::int32_t>(done.claimed)));
     result.set(kReached, TimestampTzGetDatum(done.reached));
     if (!done.why.empty()) {

@@ -9,8 +9,9 @@ from client import FAULTS, Client, is_lost
 from clock import DAY, HOUR, MINUTE, time_text
 from world import PEOPLE, SCHEMA, TABLES
 
-# Another row is there; a partition is detached or dropped; one is attached for a row on its way into the default one.
-WRITING = FAULTS | {"23505", "42P01", "23514"}
+# Another row is there; a partition is detached or dropped; one is attached for a row on its way into the default one; the
+# row was moved to another partition meanwhile.
+WRITING = FAULTS | {"23505", "42P01", "23514", "40001"}
 # How transactions end, and how many do so.
 ENDINGS = {"short": 60, "commit": 15, "rollback": 10, "savepoint": 10, "prepare": 0.5}
 # Long ones are another writer's matter: what they lock, nobody else can lock for long.
