@@ -157,7 +157,7 @@ INSERT INTO bad.bad_pending (conversion_id, conversion_time, queued_at, due) VAL
 RESET ROLE;
 SELECT rule, undecided FROM attribution.backlog WHERE rule = 'bad';
 SELECT DISTINCT who FROM bad.log;
-SELECT count(*) FROM attribution._agenda('-infinity', true) WHERE rule = 'bad';
+SELECT count(*) FROM attribution._agenda('-infinity', true, '{}') WHERE rule = 'bad';
 SELECT DISTINCT who FROM bad.log;
 CALL attribution.run('bad');
 -- A rule's owner gets a trigger on another's table only by the privilege for it.

@@ -16,30 +16,30 @@ COMMENT ON FUNCTION attribution._rules_changed() IS 'Has the worker look which r
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON attribution.rule
   FOR EACH STATEMENT EXECUTE FUNCTION attribution._rules_changed();
 
-CREATE FUNCTION attribution._agenda(since timestamptz, thorough boolean) RETURNS TABLE (rule text, due timestamptz)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION attribution._agenda(since timestamptz, thorough boolean, put_off text[]) RETURNS TABLE (rule text, due timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
 BEGIN
   FOR rule IN
     SELECT r.rule FROM attribution.rule AS r JOIN attribution.storage AS s ON s.rule = r.rule
      WHERE r.enabled AND r.active_version IS NOT NULL ORDER BY r.rule
   LOOP
     BEGIN
-      due := attribution._next_due(_agenda.rule, since);
-      IF thorough AND NOT attribution._is_reconciled(_agenda.rule, '{}') THEN
-        due := '-infinity';
+      due := '-infinity';
+      IF _agenda.rule <> ALL (put_off) AND (NOT thorough OR attribution._is_reconciled(_agenda.rule, '{}')) THEN
+        due := attribution._next_due(_agenda.rule, since);
       END IF;
     EXCEPTION WHEN OTHERS THEN
-      due := '-infinity'; -- a run will say what is wrong
+      NULL; -- a run will say what is wrong
     END;
     RETURN NEXT;
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION attribution._agenda(timestamptz, boolean) IS
+COMMENT ON FUNCTION attribution._agenda(timestamptz, boolean, text[]) IS
 'The rules that the worker runs, and when each has something due, of what is due from since on; thorough: tables that no trigger
-has seen count as well.';
+has seen count as well. Of rules that are put off nothing is asked: their tables may be what is locked.';
 
-CREATE FUNCTION attribution._interrupted(of_rule text) RETURNS integer
+CREATE FUNCTION attribution._take_over(of_rule text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   failures integer;
@@ -53,7 +53,7 @@ BEGIN
   RETURN failures;
 END
 $$;
-COMMENT ON FUNCTION attribution._interrupted(text) IS
+COMMENT ON FUNCTION attribution._take_over(text) IS
 'For a worker that begins: enters the end of runs that an earlier one was in when it was killed, and tells how many of the last
 ones came to nothing. A rule that brings the server down is so tried again less and less often.';
 

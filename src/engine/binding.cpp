@@ -323,6 +323,14 @@ void lock_relations(const RuleSpec &spec) {
   pg::call([&] { LockRelationOid(spec.conversions, AccessShareLock); });
   for (const TierSpec &tier : spec.tiers)
     pg::call([&] { LockRelationOid(tier.touchpoints, AccessShareLock); });
+  if (!spec.storage)
+    return;
+  // Statements on these are kept, and know the types of their columns.
+  const StorageSpec &kept = *spec.storage;
+  for (Oid table :
+       {kept.pending, kept.decisions, kept.credits, kept.decisions_history, kept.credits_history, kept.installations})
+    if (OidIsValid(table))
+      pg::call([&] { LockRelationOid(table, AccessShareLock); });
 }
 
 Binding bind(RuleSpec spec) {

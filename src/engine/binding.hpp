@@ -60,7 +60,8 @@ struct Binding {
   pg::Type touch_id;                            ///< one for all tiers; text for a rule without tiers
 };
 
-/// Locks the relations that a rule reads against being altered, until the end of the transaction.
+/// Locks the relations of a rule, and the tables that keep what it decides, against being altered, until the end of the
+/// transaction.
 void lock_relations(const RuleSpec &spec);
 
 /// Binds a rule; an ERROR names the relation and column at fault. Runs as the rule's owner.

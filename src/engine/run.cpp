@@ -11,20 +11,21 @@ namespace {
 
 /// The claims' next turns, or none.
 void schedule(const Binding &binding, const Claims &claims, std::uint32_t done,
-              const std::vector<std::optional<core::Micros>> &places, core::Micros now, Tally &tally) {
+              const std::vector<std::optional<core::Micros>> &places, core::Micros now, BatchResult &result) {
   std::vector<Turn> turns;
   std::vector<std::uint32_t> closed;
   for (std::uint32_t claim = 0; claim < done; ++claim) {
     const core::Micros arrival = claims.arrivals[claim].value_or(now);
     const std::optional<core::Micros> due = core::next_rung(arrival, now, binding.spec.allowed_lateness);
-    if (due && places[claim])
+    if (due && places[claim]) {
       turns.push_back({claim, *places[claim], arrival, *due});
-    else
+      result.next_due = std::min(result.next_due, *due);
+    } else
       closed.push_back(claim); // its time is over, or there is no such conversion
   }
   reschedule(binding, claims, turns);
   close(binding, claims, closed);
-  tally.closed += static_cast<std::int64_t>(closed.size());
+  result.tally.closed += static_cast<std::int64_t>(closed.size());
 }
 
 /// Decides what is claimed, writes it, and says when it is its turn again.
@@ -50,7 +51,7 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
   for (const Decided::Header &header : decided.headers)
     ++result.by_tier[header.attributed ? header.tier : binding.tiers.size()];
   const auto places = ledger.write(claims, claimed, decided, kept, run, result.tally);
-  schedule(binding, claims, claimed.done, places, now, result.tally);
+  schedule(binding, claims, claimed.done, places, now, result);
 }
 
 } // namespace

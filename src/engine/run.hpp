@@ -15,8 +15,9 @@ struct BatchResult {
   std::uint32_t claimed = 0;
   core::Micros reached = core::kMinusInfinity; ///< when the last of them was due
   Tally tally;
-  std::vector<std::int64_t> by_tier; ///< decided, by tier; organic comes last
-  std::string dead, why;             ///< the id of the conversion that was set aside, and the error; or empty
+  core::Micros next_due = core::kInfinity; ///< when the first of them is due again
+  std::vector<std::int64_t> by_tier;       ///< decided, by tier; organic comes last
+  std::string dead, why;                   ///< the id of the conversion that was set aside, and the error; or empty
 };
 
 /// Decides what is due from `since` until `now`, which also counts as the arrival of what was never decided before. To

@@ -4,7 +4,7 @@
 #include "entry/workers.hpp"
 #include "pg/compat.hpp"
 
-#include <set>
+#include <map>
 
 extern "C" PGDLLEXPORT void attribution_launcher_main(Datum);
 
@@ -15,6 +15,8 @@ using namespace attribution;
 constexpr core::Micros kSecond = 1'000'000;
 /// How long to wait for a free process when max_worker_processes are running.
 constexpr core::Micros kScarce = 10 * kSecond;
+/// When to look once more at a database that had no rules, for those that came with their triggers disabled.
+constexpr core::Micros kLookAgain = 3600 * kSecond;
 
 void fill(BackgroundWorker &process, const char *function, const char *type) {
   process.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -45,14 +47,29 @@ private:
   /// A database that is new to us may have rules: its worker is to look. Those that have been looked at call for one
   /// themselves once there is work.
   void look_at_databases(core::Micros now) {
-    if (now < core::plus(looked_, entry::worker_interval()) && !entry::lines_were_short())
+    const bool were_short = entry::lines_were_short();
+    if (were_short)
+      known_.clear(); // any of them may have asked in vain
+    if (now < core::plus(looked_, entry::worker_interval()) && looked_ <= now && !were_short)
       return;
     looked_ = now;
     const std::vector<Oid> databases = pg::connectable_databases();
     entry::forget_workers_but_of(databases);
-    for (const Oid database : databases)
-      if (known_.find(database) == known_.end() && entry::want_worker(database))
-        known_.insert(database);
+    const std::map<Oid, core::Micros> known = std::exchange(known_, {});
+    for (const Oid database : databases) {
+      const auto last = known.find(database);
+      if (last != known.end() && now < last->second + kLookAgain && last->second <= now)
+        known_.insert(*last);
+      else if (entry::want_worker(database))
+        known_[database] = now;
+      else if (!std::exchange(short_, true))
+        pg::call([&] {
+          ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                            errmsg("database %u gets no attribution worker: %d databases have one, or wait for it",
+                                   database, entry::kMostWorkers),
+                            errhint("There, CALL attribution.run(), from pg_cron for one.")));
+        });
+    }
   }
 
   /// Returns when to ask again what to start; who comes up wakes us before.
@@ -61,6 +78,7 @@ private:
     const std::vector<Oid> databases = pg::connectable_databases();
     if (std::find(databases.begin(), databases.end(), database) == databases.end()) {
       entry::could_not_start(line, "no such database, or no connections to it are allowed", now + kScarce);
+      known_.erase(database);
       entry::forget_workers_but_of(databases);
       return now;
     }
@@ -71,8 +89,7 @@ private:
     process.bgw_main_arg = Int32GetDatum(line);
     memcpy(process.bgw_extra, &database, sizeof database);
     process.bgw_notify_pid = MyProcPid;
-    BackgroundWorkerHandle *handle = nullptr;
-    if (pg::call([&] { return RegisterDynamicBackgroundWorker(&process, &handle); })) {
+    if (pg::call([&] { return RegisterDynamicBackgroundWorker(&process, nullptr); })) {
       scarce_ = false;
       return core::kInfinity;
     }
@@ -90,9 +107,10 @@ private:
     return now + kScarce;
   }
 
-  std::set<Oid> known_;                        ///< databases that have been looked at, or will be
+  std::map<Oid, core::Micros> known_;          ///< databases that have been looked at, or will be, and since when
   core::Micros looked_ = core::kMinusInfinity; ///< at the databases
-  bool scarce_ = false;                        ///< and that is in the log
+  bool scarce_ = false;                        ///< no process was free, and that is in the log
+  bool short_ = false;                         ///< the table was full, and that is in the log
 };
 
 } // namespace
@@ -101,6 +119,7 @@ void attribution_launcher_main(Datum) {
   pg::take_signals();
   BackgroundWorkerInitializeConnection(nullptr, nullptr, 0); // no database: the shared catalogs are enough
   pgstat_report_appname(MyBgworkerEntry->bgw_name);
+  pg::pin_settings();
   MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "attribution launcher", ALLOCSET_DEFAULT_SIZES));
   entry::become_launcher();
   (void)pg::boundary([]() -> Datum { Launcher().run(); });

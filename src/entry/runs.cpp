@@ -3,6 +3,7 @@
 #include "entry/bound_rule.hpp"
 #include "entry/settings.hpp"
 #include "entry/wake.hpp"
+#include "entry/workers.hpp"
 #include "pg/resultset.hpp"
 
 extern "C" {
@@ -87,6 +88,8 @@ Datum attribution_run_batch(PG_FUNCTION_ARGS) {
         DatumGetTimestampTz(entry::required(fcinfo, 2, "since")),
         DatumGetTimestampTz(entry::required(fcinfo, 3, "now")), {most, entry::batch_bytes(), entry::work_mem()},
         !PG_ARGISNULL(4) && most == 1, DatumGetBool(entry::required(fcinfo, 5, "everywhere")));
+    if (!entry::is_worker()) // who knows of it
+      entry::announce(done.next_due);
     result.set(kClaimed, Int32GetDatum(static_cast<std::int32_t>(done.claimed)));
     result.set(kReached, TimestampTzGetDatum(done.reached));
     if (!done.why.empty()) {

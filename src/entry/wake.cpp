@@ -14,6 +14,8 @@ using namespace attribution;
 
 /// What this transaction has brought, for when it commits: the time at which the first of it is due.
 core::Micros earliest = core::kInfinity;
+/// Whether this process, which applies what is replicated, has prepared a transaction that brought something.
+bool prepared = false;
 /// The database whose worker is held back until this transaction ends.
 Oid held = InvalidOid;
 
@@ -23,6 +25,13 @@ ProcessUtility_hook_type next_utility_hook = nullptr;
 void transaction_ends(XactEvent event, void *) {
   if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
     return;
+  if (IsLogicalWorker()) {
+    // It commits what it has prepared by no statement, in a transaction that brings nothing else.
+    if (event == XACT_EVENT_PREPARE && earliest != core::kInfinity)
+      prepared = true;
+    else if (event == XACT_EVENT_COMMIT && earliest == core::kInfinity && prepared)
+      earliest = core::kMinusInfinity;
+  }
   if (event == XACT_EVENT_COMMIT && earliest != core::kInfinity)
     entry::wake_worker(MyDatabaseId, earliest);
   earliest = core::kInfinity; // a prepared transaction's work is announced when it is committed
@@ -33,7 +42,6 @@ void transaction_ends(XactEvent event, void *) {
 /// A database that the statement must be alone in, if the present user may run it.
 Oid emptied_database(Node *statement) {
   const char *name = nullptr;
-  bool may = false;
   switch (nodeTag(statement)) {
   case T_DropdbStmt:
     name = castNode(DropdbStmt, statement)->dbname;
@@ -55,18 +63,13 @@ Oid emptied_database(Node *statement) {
     foreach (cell, castNode(CreatedbStmt, statement)->options)
       if (strcmp(lfirst_node(DefElem, cell)->defname, "template") == 0 && lfirst_node(DefElem, cell)->arg != nullptr)
         name = defGetString(lfirst_node(DefElem, cell));
-    HeapTuple role = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
-    if (HeapTupleIsValid(role)) {
-      may = reinterpret_cast<Form_pg_authid>(GETSTRUCT(role))->rolcreatedb;
-      ReleaseSysCache(role);
-    }
     break;
   }
   default:
     break;
   }
   const Oid database = name != nullptr ? get_database_oid(name, true) : InvalidOid;
-  return OidIsValid(database) && (may || pg::owns_database(database)) ? database : InvalidOid;
+  return OidIsValid(database) && pg::owns_database(database) ? database : InvalidOid;
 }
 
 /// Whether a statement drops or alters the extension, and the present user may do so.
@@ -92,6 +95,9 @@ void utility(PlannedStmt *planned, const char *text, bool read_only_tree, Proces
              ParamListInfo params, QueryEnvironment *environment, DestReceiver *destination,
              QueryCompletion *completion) {
   Node *statement = planned->utilityStmt;
+  // A procedure that ends its transaction may take the statement's tree along.
+  const bool commits_prepared =
+      IsA(statement, TransactionStmt) && castNode(TransactionStmt, statement)->kind == TRANS_STMT_COMMIT_PREPARED;
   const bool in_transaction = IsTransactionState(); // ROLLBACK and its like come here when there is none
   if (in_transaction) {
     const Oid database = changes_extension(statement) ? MyDatabaseId : emptied_database(statement);
@@ -103,7 +109,7 @@ void utility(PlannedStmt *planned, const char *text, bool read_only_tree, Proces
   (next_utility_hook != nullptr ? next_utility_hook : standard_ProcessUtility)(
       planned, text, read_only_tree, context, params, environment, destination, completion);
   // Nobody can tell what a prepared transaction has brought.
-  if (IsA(statement, TransactionStmt) && castNode(TransactionStmt, statement)->kind == TRANS_STMT_COMMIT_PREPARED)
+  if (commits_prepared)
     entry::announce(core::kMinusInfinity);
 }
 

@@ -48,6 +48,7 @@ public:
   }
 
   core::Micros not_before() const noexcept { return not_before_; }
+  bool is_running() const noexcept { return run_.has_value(); }
 
   /// One step of what is due since `since`. Returns from when to go on; nothing: that was all.
   std::optional<core::Micros> advance(core::Micros since) {
@@ -69,19 +70,25 @@ public:
     if (!run_)
       return;
     const core::Micros end = std::min(started_ + kLongestRun, last_ + kIdle);
-    if (now < end) {
+    if (now < end && started_ <= now) {
       next = std::min(next, end);
       return;
     }
     const std::int64_t run = *std::exchange(run_, std::nullopt);
-    pg::in_transaction([&] {
-      call_sql("SELECT attribution._finish_run($1)", {INT8OID}, {{Int64GetDatum(run), false}});
-    });
+    try {
+      pg::in_transaction([&] {
+        call_sql("SELECT attribution._finish_run($1)", {INT8OID}, {{Int64GetDatum(run), false}});
+      });
+    } catch (const pg::Error &error) {
+      lose(error);
+    }
   }
 
 private:
   void start() {
     pg::in_transaction([&] {
+      if (std::exchange(lost_, false))
+        call_sql("SELECT attribution._take_over($1)", {TEXTOID}, {{text_of(rule_), false}});
       run_ = DatumGetInt64(
           call_sql("SELECT attribution._start_run('worker', $1, NULL)", {TEXTOID}, {{text_of(rule_), false}}).value);
     });
@@ -104,23 +111,38 @@ private:
   bool recover(const pg::Error &error) {
     const std::string code = code_of(error.sqlstate);
     bool again = false;
-    pg::in_transaction([&] {
-      if (run_) {
-        const pg::Param retries =
-            call_sql("SELECT attribution._recover($1, $2, $3)", {INT8OID, INT4OID, TEXTOID},
-                     {{Int64GetDatum(*run_), false}, {Int32GetDatum(retries_), false}, {text_of(code), false}});
-        again = !retries.null;
-        retries_ = again ? DatumGetInt32(retries.value) : 0;
-      }
-      if (!again)
-        call_sql("SELECT attribution._fail_worker($1, $2, $3, $4)", {TEXTOID, INT8OID, TEXTOID, TEXTOID},
-                 {{text_of(rule_), false},
-                  {Int64GetDatum(run_.value_or(0)), !run_},
-                  {text_of(error.message), false},
-                  {text_of(code), false}});
-    });
-    if (again)
-      return true;
+    try {
+      pg::in_transaction([&] {
+        if (run_) {
+          const pg::Param retries =
+              call_sql("SELECT attribution._recover($1, $2, $3)", {INT8OID, INT4OID, TEXTOID},
+                       {{Int64GetDatum(*run_), false}, {Int32GetDatum(retries_), false}, {text_of(code), false}});
+          again = !retries.null;
+          retries_ = again ? DatumGetInt32(retries.value) : 0;
+        }
+        if (!again)
+          call_sql("SELECT attribution._fail_worker($1, $2, $3, $4)", {TEXTOID, INT8OID, TEXTOID, TEXTOID},
+                   {{text_of(rule_), false},
+                    {Int64GetDatum(run_.value_or(0)), !run_},
+                    {text_of(error.message), false},
+                    {text_of(code), false}});
+      });
+    } catch (const pg::Error &unlogged) {
+      lose(unlogged);
+      return false;
+    }
+    if (!again)
+      put_off(error);
+    return again;
+  }
+
+  /// The run's entry in the log can't be written: it is gone, or somebody holds it.
+  void lose(const pg::Error &error) {
+    lost_ = true;
+    put_off(error);
+  }
+
+  void put_off(const pg::Error &error) {
     run_.reset();
     ++failures_;
     not_before_ = GetCurrentTimestamp() + delay();
@@ -129,7 +151,6 @@ private:
                         error.detail.empty() ? 0 : errdetail_internal("%s", error.detail.c_str()),
                         errhint("The worker tries again in %d s.", static_cast<int>(delay() / kSecond))));
     });
-    return false;
   }
 
   core::Micros delay() const {
@@ -138,6 +159,7 @@ private:
 
   std::string rule_;
   std::optional<std::int64_t> run_; ///< of attribution.run_log, while it is open
+  bool lost_ = false;               ///< an entry was left open there
   core::Micros started_ = 0, last_ = 0;
   std::int32_t retries_ = 0;
   std::int32_t failures_ = 0; ///< runs that an error ended, one after the other
@@ -156,17 +178,21 @@ public:
     for (;;) {
       pg::reload_configuration();
       if (!entry::is_worker_on()) {
+        finish_all_runs();
         entry::set_state(line_, entry::WorkerState::waiting);
         return;
       }
       const core::Micros now = GetCurrentTimestamp();
+      if (now < looked_at_all) // the clock was set back
+        looked_at_all = done_until = core::kMinusInfinity;
       const core::Micros announced = entry::take_work(line_).value_or(core::kInfinity);
       const bool thorough =
           announced == core::kMinusInfinity || now >= core::plus(looked_at_all, entry::worker_interval());
       if (thorough)
         looked_at_all = now;
       const core::Micros since = thorough ? core::kMinusInfinity : std::min(announced, done_until);
-      if (!read_agenda(since, thorough)) {
+      if (!read_agenda(now, since, thorough)) {
+        finish_all_runs();
         if (entry::leave(line_))
           return;
         continue;
@@ -193,13 +219,20 @@ private:
   };
 
   /// The enabled rules, and when each has something due. False: there is none, or the extension is gone.
-  bool read_agenda(core::Micros since, bool thorough) {
+  bool read_agenda(core::Micros now, core::Micros since, bool thorough) {
     agenda_.clear();
     pg::in_transaction([&] {
       if (!has_extension())
         return;
-      const pg::Rows rows = pg::Plan("SELECT rule, due FROM attribution._agenda($1, $2)", {TIMESTAMPTZOID, BOOLOID})
-                                .execute({{TimestampTzGetDatum(since), false}, {BoolGetDatum(thorough), false}});
+      std::vector<Datum> put_off;
+      for (const auto &[name, rule] : rules_)
+        if (rule.not_before() > now)
+          put_off.push_back(text_of(name));
+      const pg::Rows rows =
+          pg::Plan("SELECT rule, due FROM attribution._agenda($1, $2, $3)", {TIMESTAMPTZOID, BOOLOID, TEXTARRAYOID})
+              .execute({{TimestampTzGetDatum(since), false},
+                        {BoolGetDatum(thorough), false},
+                        {pg::Type::of(TEXTOID, InvalidOid).array(put_off.data(), nullptr, put_off.size()), false}});
       for (std::uint64_t row = 0; row < rows.count; ++row) {
         bool null = true;
         const Datum rule = rows.get(row, 1, &null);
@@ -209,18 +242,18 @@ private:
       }
       for (const Due &due : agenda_)
         if (rules_.find(due.rule) == rules_.end())
-          rules_.emplace(due.rule, RuleRun(due.rule, interrupted(due.rule)));
+          rules_.emplace(due.rule, RuleRun(due.rule, take_over(due.rule)));
     });
     return !agenda_.empty();
   }
 
   /// How many runs of a rule have come to nothing before this process began.
-  static std::int32_t interrupted(const std::string &rule) {
-    return DatumGetInt32(call_sql("SELECT attribution._interrupted($1)", {TEXTOID}, {{text_of(rule), false}}).value);
+  static std::int32_t take_over(const std::string &rule) {
+    return DatumGetInt32(call_sql("SELECT attribution._take_over($1)", {TEXTOID}, {{text_of(rule), false}}).value);
   }
 
-  /// The extension may be dropped and altered between two transactions, but not during one. One made anew has other
-  /// runs.
+  /// The extension may be dropped and altered between two transactions, but not while the agenda is read. One made anew
+  /// has other runs.
   bool has_extension() {
     const Oid extension = pg::call([] {
       const Oid found = get_extension_oid("attribution", true);
@@ -234,15 +267,21 @@ private:
     return OidIsValid(extension);
   }
 
-  /// Step by step, the rules in turn, until nothing is due or something new is. `next`: when to look again.
+  /// Step by step, the rules in turn, for a second, until nothing is due or something new is. `next`: when to look
+  /// again.
   void work_off(core::Micros now, core::Micros &next) {
-    entry::set_state(line_, entry::WorkerState::running);
     std::vector<Due> rest;
     for (const Due &due : agenda_)
       if (due.at <= now && rules_.at(due.rule).not_before() <= now)
         rest.push_back(due);
+    if (!rest.empty())
+      entry::set_state(line_, entry::WorkerState::running);
     bool worked = false;
-    while (!rest.empty() && !(worked && (ConfigReloadPending || entry::has_work(line_)))) {
+    const auto is_interrupted = [&] {
+      // What falls due meanwhile, a rule's back-off that ends, and the look at everything must not wait for its end.
+      return ConfigReloadPending || entry::has_work(line_) || GetCurrentTimestamp() > now + kPatience;
+    };
+    while (!rest.empty() && !(worked && is_interrupted())) {
       for (Due &due : rest) {
         pg::check_for_interrupts();
         const std::optional<core::Micros> more = rules_.at(due.rule).advance(due.at);
@@ -260,10 +299,21 @@ private:
       next = std::min(next, due.at > now ? due.at : std::max(rules_.at(due.rule).not_before(), now + kPatience));
   }
 
+  /// Ends runs that were long enough, and forgets rules that are the worker's no more.
   void finish_runs(core::Micros &next) {
     const core::Micros now = GetCurrentTimestamp();
     for (auto &[name, rule] : rules_)
       rule.finish(now, next);
+    std::erase_if(rules_, [this](const auto &known) {
+      return !known.second.is_running() &&
+             std::none_of(agenda_.begin(), agenda_.end(), [&](const Due &due) { return due.rule == known.first; });
+    });
+  }
+
+  void finish_all_runs() {
+    core::Micros never = core::kInfinity;
+    for (auto &[name, rule] : rules_)
+      rule.finish(core::kInfinity, never);
   }
 
   int line_;
@@ -271,19 +321,6 @@ private:
   std::vector<Due> agenda_;
   std::map<std::string, RuleRun> rules_;
 };
-
-/// What the server's configuration may say for its clients must not change what the worker does.
-void pin_settings() {
-  const auto pin = [](const char *name, const char *value) { SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE); };
-  pin("search_path", "pg_catalog, pg_temp");
-  pin("default_transaction_isolation", "read committed");
-  pin("default_transaction_read_only", "off");
-  pin("default_transaction_deferrable", "off");
-  pin("session_replication_role", "origin");
-  pin("statement_timeout", "0");
-  pin("lock_timeout", "0");
-  pin("idle_in_transaction_session_timeout", "0");
-}
 
 } // namespace
 
@@ -297,7 +334,7 @@ void attribution_worker_main(Datum line) {
   BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
   pgstat_report_appname(MyBgworkerEntry->bgw_name);
   MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "attribution worker", ALLOCSET_DEFAULT_SIZES));
-  pin_settings();
+  pg::pin_settings();
   (void)pg::boundary([&] {
     DatabaseWorker(DatumGetInt32(line)).run();
     return Datum(0);

@@ -25,6 +25,7 @@ struct Table {
 };
 
 Table *table = nullptr;
+bool worker_here = false; ///< this process is a worker
 shmem_request_hook_type next_request_hook = nullptr;
 shmem_startup_hook_type next_startup_hook = nullptr;
 
@@ -122,8 +123,10 @@ void worker_ends(int code, Datum line) {
     return;
   worker.pid = 0;
   worker.latch = nullptr;
-  if (worker.state == WorkerState::none)
+  if (worker.state == WorkerState::none && !worker.wanted)
     worker.database = InvalidOid;
+  else if (worker.state == WorkerState::none)
+    note(worker, "", 0); // work has come since it left
   else if (worker.state == WorkerState::waiting) {
     note(worker, "attribution.worker is off", 0);
     worker.wanted = true;
@@ -295,8 +298,11 @@ bool become_worker(int line, Oid database) {
   // Registered before the process connects to its database, so that it runs when the process has left it: who waits for
   // the end in order to drop the database need not wait any longer.
   on_shmem_exit(worker_ends, Int32GetDatum(line));
+  worker_here = true;
   return true;
 }
+
+bool is_worker() noexcept { return worker_here; }
 
 std::optional<core::Micros> take_work(int line) {
   const Locked lock;

@@ -67,6 +67,8 @@ void could_not_start(int line, const char *why, core::Micros not_before);
 
 /// Makes this process the worker of a line until it ends. False: it is not wanted any more.
 bool become_worker(int line, Oid database);
+/// Whether this process is one.
+bool is_worker() noexcept;
 /// When the work that was committed since the last call is due first; nothing: none was.
 std::optional<core::Micros> take_work(int line);
 /// Whether there would be something to take.

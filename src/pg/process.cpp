@@ -2,10 +2,32 @@
 
 namespace attribution::pg {
 
+namespace {
+/// A connection limit: DROP DATABASE was interrupted, and nobody can connect any more.
+constexpr int kInvalidDatabase = -2;
+} // namespace
+
 void take_signals() {
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   pqsignal(SIGTERM, die);
   BackgroundWorkerUnblockSignals();
+}
+
+void pin_settings() {
+  const auto pin = [](const char *name, const char *value) {
+    if (GetConfigOption(name, true, false) != nullptr) // transaction_timeout is new in 17
+      SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+  };
+  pin("role", "none");
+  pin("search_path", "pg_catalog, pg_temp");
+  pin("default_transaction_isolation", "read committed");
+  pin("default_transaction_read_only", "off");
+  pin("default_transaction_deferrable", "off");
+  pin("session_replication_role", "origin");
+  pin("statement_timeout", "0");
+  pin("transaction_timeout", "0");
+  pin("idle_in_transaction_session_timeout", "0");
+  pin("lock_timeout", "2s");
 }
 
 void reload_configuration() {
@@ -36,7 +58,7 @@ std::vector<Oid> connectable_databases() {
     TableScanDesc scan = call([&] { return table_beginscan_catalog(relation, 0, nullptr); });
     while (HeapTuple tuple = call([&] { return heap_getnext(scan, ForwardScanDirection); })) {
       Form_pg_database database = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
-      if (database->datallowconn && !database->datistemplate)
+      if (database->datallowconn && !database->datistemplate && database->datconnlimit != kInvalidDatabase)
         databases.push_back(database->oid);
     }
     call([&] {
@@ -47,6 +69,11 @@ std::vector<Oid> connectable_databases() {
   return databases;
 }
 
-void report_activity(const char *what) { pgstat_report_activity(what != nullptr ? STATE_RUNNING : STATE_IDLE, what); }
+void report_activity(const char *what) {
+  static char statement[256]; // for messages in the log, which outlive the call
+  strlcpy(statement, what != nullptr ? what : "", sizeof statement);
+  debug_query_string = what != nullptr ? statement : nullptr;
+  pgstat_report_activity(what != nullptr ? STATE_RUNNING : STATE_IDLE, what);
+}
 
 } // namespace attribution::pg

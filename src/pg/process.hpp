@@ -7,6 +7,9 @@ namespace attribution::pg {
 
 /// Signals as background processes take them: SIGTERM ends the process at the next interrupt, SIGHUP has it reload.
 void take_signals();
+/// What the server's configuration may say for its clients must not change what a process does. It waits for a lock for
+/// two seconds at most.
+void pin_settings();
 /// Reads the configuration files again if they have changed.
 void reload_configuration();
 

@@ -22,6 +22,11 @@ std::unordered_map<std::string, Kept> &kept_plans() {
 constexpr std::size_t kMostKept = 200;
 /// What was planned once is planned again after so long: tables grow unnoticed until they are analyzed.
 constexpr std::int64_t kPlanLasts = 60'000'000;
+/// Those that others have taken the place of, in a stretch that may still run them.
+std::vector<SPIPlanPtr> &replaced_plans() {
+  static auto *plans = new std::vector<SPIPlanPtr>;
+  return *plans;
+}
 int stretches = 0;
 
 struct Receiver {
@@ -89,7 +94,7 @@ Plan Plan::kept(const std::string &sql, const std::vector<Oid> &types, Planning 
   if (entry.plan == nullptr || old || !is_valid(entry.plan)) {
     SPIPlanPtr plan = prepare(sql, types, once ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN);
     if (SPIPlanPtr gone = std::exchange(entry.plan, nullptr))
-      call([&] { SPI_freeplan(gone); });
+      replaced_plans().push_back(gone);
     call([&] { SPI_keepplan(plan); });
     entry = {plan, now};
   }
@@ -100,6 +105,11 @@ Plan Plan::kept(const std::string &sql, const std::vector<Oid> &types, Planning 
 }
 
 KeptPlans::KeptPlans() {
+  if (stretches == 0) {
+    for (SPIPlanPtr plan : replaced_plans())
+      call([plan] { SPI_freeplan(plan); });
+    replaced_plans().clear();
+  }
   if (stretches == 0 && kept_plans().size() > kMostKept) {
     for (auto &[key, entry] : kept_plans())
       call([plan = entry.plan] { SPI_freeplan(plan); });
