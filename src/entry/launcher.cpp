@@ -4,8 +4,6 @@
 #include "entry/workers.hpp"
 #include "pg/compat.hpp"
 
-#include <map>
-
 extern "C" PGDLLEXPORT void attribution_launcher_main(Datum);
 
 namespace {
@@ -55,13 +53,14 @@ private:
     looked_ = now;
     const std::vector<Oid> databases = pg::connectable_databases();
     entry::forget_workers_but_of(databases);
-    const std::map<Oid, core::Micros> known = std::exchange(known_, {});
+    const std::vector<Known> known = std::exchange(known_, {});
     for (const Oid database : databases) {
-      const auto last = known.find(database);
-      if (last != known.end() && now < last->second + kLookAgain && last->second <= now)
-        known_.insert(*last);
+      const auto last =
+          std::find_if(known.begin(), known.end(), [=](const Known &k) { return k.database == database; });
+      if (last != known.end() && now < last->since + kLookAgain && last->since <= now)
+        known_.push_back(*last);
       else if (entry::want_worker(database))
-        known_[database] = now;
+        known_.push_back({database, now});
       else if (!std::exchange(short_, true))
         pg::call([&] {
           ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -78,7 +77,7 @@ private:
     const std::vector<Oid> databases = pg::connectable_databases();
     if (std::find(databases.begin(), databases.end(), database) == databases.end()) {
       entry::could_not_start(line, "no such database, or no connections to it are allowed", now + kScarce);
-      known_.erase(database);
+      std::erase_if(known_, [=](const Known &k) { return k.database == database; });
       entry::forget_workers_but_of(databases);
       return now;
     }
@@ -107,7 +106,11 @@ private:
     return now + kScarce;
   }
 
-  std::map<Oid, core::Micros> known_;          ///< databases that have been looked at, or will be, and since when
+  struct Known {
+    Oid database;
+    core::Micros since;
+  };
+  std::vector<Known> known_;                   ///< databases that have been looked at, or will be
   core::Micros looked_ = core::kMinusInfinity; ///< at the databases
   bool scarce_ = false;                        ///< no process was free, and that is in the log
   bool short_ = false;                         ///< the table was full, and that is in the log
