@@ -24,6 +24,7 @@ class Probe(Client):
     application = "probe"
 
     def turn(self, cursor):
+        cursor.execute("INSERT INTO chaos.glance SELECT clock_timestamp(), pg_current_snapshot()")
         for rule in RULES:
             look(cursor, rule)
         self.pause(0, 0.5)

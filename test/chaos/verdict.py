@@ -226,8 +226,7 @@ def own_rows(rule):
 
 def oracle_of(rule):
     """The oracle's tables, and which of its decisions are promised: all changes that concern them were changes of their own
-    rows as well, which queue them; or were there when they were last seen pending, or came before they could close. (A
-    transaction is seen a moment after its time; never a second.)"""
+    rows as well, which queue them; or were there when they were last seen pending, or could be seen before they closed."""
     return oracle.sql(EVER, rule) + f"""
 DROP TABLE IF EXISTS promised;
 CREATE TEMP TABLE promised AS
@@ -237,7 +236,8 @@ SELECT c.conversion_id FROM oracle_conversion AS c JOIN chaos.seen ON rule = {li
 CROSS JOIN LATERAL unnest({concerns('c')}) AS concern(key)
 JOIN chaos.change ON change.key = concern.key
 WHERE NOT pg_visible_in_snapshot(change.xid, seen.snapshot)
-    AND pg_xact_commit_timestamp(change.xid::xid) > seen.open_until - interval '1 second'
+    AND NOT coalesce((SELECT pg_visible_in_snapshot(change.xid, glance.snapshot) FROM chaos.glance
+                      WHERE glance.at <= seen.open_until ORDER BY glance.at DESC LIMIT 1), false)
     AND (change.xid, c.conversion_id) NOT IN (SELECT xid, substr(key, 4) FROM chaos.change WHERE key LIKE 'id %');
 """
 

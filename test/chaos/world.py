@@ -134,6 +134,8 @@ CREATE TABLE chaos.ledger (writer text, number integer, PRIMARY KEY (writer, num
 CREATE TABLE chaos.change (xid xid8 DEFAULT pg_current_xact_id(), key text);
 -- When a conversion was last seen to be pending, and in nobody's hands; and until when it stays open, at least.
 CREATE TABLE chaos.seen (rule text, id text, snapshot pg_snapshot, open_until timestamptz, PRIMARY KEY (rule, id));
+-- What could be seen at a time, at the latest.
+CREATE TABLE chaos.glance (at timestamptz PRIMARY KEY, snapshot pg_snapshot);
 """
     for table in TABLES.values():
         name = f"{SCHEMA}.{table.name}"
