@@ -200,6 +200,8 @@ class Verdict:
                 known = FAULTS if process.startswith("attribution") else WRITING
                 if process == "postmaster":
                     known = known | {"F0001"}      # the shared memory of one that was killed is still in use
+                elif process == "parallel worker":
+                    known = known | {"55000"}      # the one that it was to help is gone, with the memory they were to share
                 if code not in known or severity == "PANIC":
                     strange.append(line)
             elif "TRAP:" in line or re.search(r"terminated by signal (?!9\b|3\b)", line):
