@@ -87,11 +87,12 @@ public:
 private:
   void start() {
     pg::in_transaction([&] {
-      if (std::exchange(lost_, false))
+      if (lost_)
         call_sql("SELECT attribution._take_over($1)", {TEXTOID}, {{text_of(rule_), false}});
       run_ = DatumGetInt64(
           call_sql("SELECT attribution._start_run('worker', $1, NULL)", {TEXTOID}, {{text_of(rule_), false}}).value);
     });
+    lost_ = false;
     started_ = GetCurrentTimestamp();
     retries_ = kRetries;
   }
