@@ -54,8 +54,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION attribution._take_over(text) IS
-'For a worker that begins: enters the end of runs that an earlier one was in when it was killed, and tells how many of the last
-ones came to nothing. A rule that brings the server down is so tried again less and less often.';
+'For a worker that begins, or has lost a run: enters the end of runs that are open in the log though nobody is at them, and tells
+how many of the last ones came to nothing. A rule that brings the server down is so tried again less and less often.';
 
 CREATE FUNCTION attribution._fail_worker(of_rule text, this_run bigint, message text, code text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
