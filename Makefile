@@ -20,7 +20,7 @@ REGRESS = \
 	dead_letters
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
-ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared altered
+ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared altered moved
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.

@@ -333,6 +333,16 @@ void lock_relations(const RuleSpec &spec) {
       pg::call([&] { LockRelationOid(table, AccessShareLock); });
 }
 
+void lock_partitions(const RuleSpec &spec) {
+  std::vector<Oid> relations{spec.conversions};
+  for (const TierSpec &tier : spec.tiers)
+    relations.push_back(tier.touchpoints);
+  if (spec.storage)
+    relations.insert(relations.end(), {spec.storage->decisions, spec.storage->credits});
+  for (Oid relation : relations)
+    pg::call([&] { list_free(find_all_inheritors(relation, AccessShareLock, nullptr)); });
+}
+
 Binding bind(RuleSpec spec) {
   Binding binding;
   binding.conversions = open_relation(spec.conversions, "conversions of rule " + in_quotes(spec.name));

@@ -63,6 +63,9 @@ struct Binding {
 /// Locks the relations of a rule, and the tables that keep what it decides, against being altered, until the end of the
 /// transaction.
 void lock_relations(const RuleSpec &spec);
+/// Locks, in the same way, all partitions of what a run reads. To be called before its snapshot is taken: rows that
+/// move between partitions while it waits for a lock, or whose table is written anew, would be in neither place for it.
+void lock_partitions(const RuleSpec &spec);
 
 /// Binds a rule; an ERROR names the relation and column at fault. Runs as the rule's owner.
 Binding bind(RuleSpec spec);

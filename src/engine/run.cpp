@@ -76,6 +76,7 @@ BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros sin
                       const RunLimits &limits, bool isolate, bool everywhere) {
   BatchResult result;
   result.by_tier.assign(binding.tiers.size() + 1, 0);
+  lock_partitions(binding.spec);
   Claims claims;
   claim(binding, since, now, isolate ? 1 : limits.conversions, claims);
   if (everywhere)

@@ -305,7 +305,7 @@ SELECT run, procedure, error, sqlstate FROM {log} AND (
 def story(rule, id_):
     stored, id_ = Stored(LIVE, rule), literal(id_)
     touches = " UNION ALL ".join(
-        f"SELECT '{table.name}' AS relation, t.* FROM {SCHEMA}.{table.name} AS t, conversion AS c WHERE (app, gadget) = (c.app, c.device)"
+        f"SELECT '{table.name}' AS relation, t.* FROM {SCHEMA}.{table.name} AS t, conversion AS c WHERE (t.app, t.gadget) = (c.app, c.device)"
         " OR (t.app, t.ip, t.agent) = (c.app, c.ip, c.agent)" for table in TABLES.values() if table.is_touch)
     return f"""
 \\pset null -
