@@ -17,10 +17,11 @@ REGRESS = \
 	errors \
 	decisions \
 	keeping \
-	dead_letters
+	dead_letters \
+	touch_index
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
-ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared altered moved
+ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
@@ -31,7 +32,7 @@ goals := $(or $(MAKECMDGOALS),all)
 ifneq ($(filter-out $(check_goals),$(goals)),)
 
 core_objects = $(patsubst %.cpp,%.o,$(wildcard src/core/*.cpp))
-server_objects = $(patsubst %.cpp,%.o,$(wildcard src/pg/*.cpp src/engine/*.cpp src/entry/*.cpp))
+server_objects = $(patsubst %.cpp,%.o,$(wildcard src/pg/*.cpp src/touch/*.cpp src/engine/*.cpp src/entry/*.cpp))
 OBJS = $(core_objects) $(server_objects)
 
 install_script = $(EXTENSION)--$(EXTVERSION).sql

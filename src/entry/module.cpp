@@ -4,6 +4,8 @@
 #include "entry/wake.hpp"
 #include "entry/workers.hpp"
 #include "pg/prelude.hpp"
+#include "touch/collect.hpp"
+#include "touch/options.hpp"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -13,6 +15,8 @@ PGDLLEXPORT void _PG_init(void);
 void _PG_init(void) {
   using namespace attribution::entry;
   define_settings();
+  attribution::touch::define_options();
+  attribution::touch::watch_transactions();
   // Loaded on demand there are functions, and no workers; nor while pg_upgrade runs.
   if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
     return;

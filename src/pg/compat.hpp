@@ -55,6 +55,41 @@ inline bool owns_extension(Oid extension) {
 #endif
 }
 
+/// A new page at the end of a relation, locked exclusively.
+inline Buffer extend(Relation relation) {
+#if PG_VERSION_NUM >= 160000 // 31966b151: relations are extended through one function
+  return ExtendBufferedRel(BMR_REL(relation), MAIN_FORKNUM, nullptr, EB_LOCK_FIRST);
+#else
+  const bool is_shared = !RELATION_IS_LOCAL(relation);
+  if (is_shared)
+    LockRelationForExtension(relation, ExclusiveLock);
+  Buffer buffer = ReadBuffer(relation, P_NEW);
+  LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+  if (is_shared)
+    UnlockRelationForExtension(relation, ExclusiveLock);
+  return buffer;
+#endif
+}
+
+/// Reads from a temporary file, which must have as much.
+inline void read_exactly(BufFile *file, void *to, std::size_t size) {
+#if PG_VERSION_NUM >= 160000 // 20428d344: reading too little is an error of its own
+  BufFileReadExact(file, to, size);
+#else
+  if (BufFileRead(file, to, size) != size)
+    ereport(ERROR, (errcode_for_file_access(), errmsg("could not read from a temporary file")));
+#endif
+}
+
+/// Lets VACUUM be cancelled, and rest.
+inline void vacuum_delay() {
+#if PG_VERSION_NUM >= 180000 // e5b0b0ce1: ANALYZE delays are told apart
+  vacuum_delay_point(false);
+#else
+  vacuum_delay_point();
+#endif
+}
+
 /// What pg_stat_activity says of a process that sleeps.
 inline std::uint32_t wait_event([[maybe_unused]] const char *name) {
 #if PG_VERSION_NUM >= 170000 // c9af05465: extensions name their own wait events
