@@ -52,6 +52,7 @@ class Verdict:
                 self.settle(cursor)
                 self.await_empty(cursor)
                 self.transactions(cursor)
+                self.touch_indexes(cursor)
                 self.stored("under fire", lambda rule: own_rows(rule) + promised(rule) + consistent(rule))
                 for rule in RULES:
                     cursor.execute("CALL attribution.reattribute(%s)", (rule.name,))
@@ -137,6 +138,13 @@ class Verdict:
             print(done.stdout.decode() or done.stderr.decode())
 
     # The server
+
+    def touch_indexes(self, cursor):
+        cursor.execute("SELECT index::text, problem FROM attribution.touch_indexes"
+                       " LEFT JOIN LATERAL attribution.touch_index_check(index) ON true")
+        found = cursor.fetchall()
+        self.check("there are touch indexes", [] if len(found) > 4 else ["there are not"])
+        self.check("touch indexes are sound", [f"{index}: {problem}" for index, problem in found if problem])
 
     def memory(self, cursor):
         """The worker takes no more memory when it decides everything again and again."""
