@@ -26,6 +26,7 @@ bool check(const Binding &binding, Oid reader) {
   // Reading nothing: what the owner may not read is refused here, and not on the day of the first conversion.
   class Nowhere final : public CandidateSink {
     bool offer(std::uint32_t, const core::Touch &, TupleTableSlot *) noexcept override { return false; }
+    bool wants(std::uint32_t, const core::Touch &) const noexcept override { return false; }
   } nowhere;
   Batch nothing;
   const ConversionReader none(binding, core::kMinusInfinity, core::kMinusInfinity, reader);

@@ -33,6 +33,10 @@ public:
     return !over_;
   }
 
+  bool wants(std::uint32_t conversion, const core::Touch &touch) const noexcept override {
+    return !over_ && !failure_ && shortlists_.wants(conversion, touch);
+  }
+
   /// Whether the memory did not do.
   bool over() const {
     if (failure_)

@@ -132,6 +132,7 @@ public:
     touches_.push_back(touch);
     return true;
   }
+  bool wants(std::uint32_t, const core::Touch &) const noexcept override { return true; }
 
 private:
   std::vector<core::Touch> &touches_;

@@ -233,6 +233,8 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
   unnest(kParamTime, is_used(binding, binding.time) ? "\"?time\"" : binding.time.quoted);
   for (std::size_t i = 0; i < binding.columns.size(); ++i)
     unnest(kParamColumns + static_cast<int>(i), binding.columns[i].quoted, binding.columns[i].type.collation);
+  if (search == Search::found)
+    unnest(kParamRows, "\"?row\"");
   const std::string conversions =
       "(SELECT " + columns + " FROM ROWS FROM (" + arrays + ") AS given(" + names + ")) AS conversion";
 
@@ -242,6 +244,8 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
     touches += ", touch." + column.quoted;
   if (near_misses)
     touches += ", " + (spec.filter.empty() ? "true" : embed(spec.filter)) + " AS \"?filter\"";
+  if (search == Search::found)
+    touches += ", touch.ctid AS \"?place\", touch.tableoid AS \"?table\"";
   touches += " FROM " + tier.touchpoints.name + " AS touch";
   if (!near_misses && !spec.filter.empty())
     touches += " WHERE " + embed(spec.filter);
@@ -263,6 +267,8 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
   if (near_misses)
     sql += ", " + at + " AS \"?at\"";
   sql += " FROM " + conversions + " JOIN " + touches + " ON ";
+  if (search == Search::found)
+    sql += "\"?place\" = \"?row\" AND \"?table\" = " + param(kParamTable) + " AND ";
   for (const Pair &pair : tier.match)
     sql += equals(binding, pair) + " AND ";
   sql += time + " >= conversion.\"?since\" AND " + time + " <= conversion.\"?until\"";

@@ -38,6 +38,7 @@ enum TouchColumn : int { kTouchNumber = 1, kTouchTime, kTouchId, kTouchLookback,
 /// What to look for.
 enum class Search {
   eligible,   ///< touchpoints that may be eligible: filter and predicate hold
+  found,      ///< the same of rows that were found: for each conversion in one place
   near_misses ///< the nearest of all that match, with the facts that rule them out
 };
 
@@ -51,7 +52,9 @@ enum TouchParam : int {
   kParamEarliest,   ///< timestamptz: the least kParamSince
   kParamLatest,     ///< timestamptz: the greatest kParamUntil
   kParamEmpty,      ///< text[]: the empty values
-  kParamLimit,      ///< int8: how many at most; null for all
+  kParamLimit,      ///< int8: how many near misses at most
+  kParamTable,      ///< oid: where the found rows lie
+  kParamRows,       ///< tid[]: there
   kParamColumns     ///< the first of Binding::columns, each an array
 };
 

@@ -41,7 +41,7 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
     const pg::FreshSnapshot snapshot;
     read_claimed(binding, claims, limits.batch_bytes, claimed);
     Installations(binding, GetUserId(), claims.size()).tell(claimed.batch);
-    SqlTouchSource source(binding, GetUserId(), claims.size());
+    IndexTouchSource source(binding, GetUserId(), claims.size(), limits.touch_index);
     Decider decider(binding, source, core::Keep::winners, limits.memory);
     decider.decide(claimed.batch, [&](std::uint32_t, const core::Decision &decision, TouchRowStore &rows) {
       decided.add(decision, rows);

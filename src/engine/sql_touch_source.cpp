@@ -29,7 +29,7 @@ private:
 } // namespace
 
 SqlTouchSource::SqlTouchSource(const Binding &binding, Oid reader, std::size_t conversions)
-    : binding_(binding), reader_(reader), near_(binding.tiers.size()) {
+    : binding_(binding), reader_(reader), near_(binding.tiers.size()), found_(binding.tiers.size()) {
   for (std::size_t tier = 0; tier < binding.tiers.size(); ++tier)
     eligible_.push_back(prepare(tier, Search::eligible, planning_for(conversions)));
 }
@@ -42,6 +42,8 @@ pg::Plan SqlTouchSource::prepare(std::size_t tier, Search search, pg::Planning p
   types[kParamEarliest - 1] = types[kParamLatest - 1] = TIMESTAMPTZOID;
   types[kParamEmpty - 1] = TEXTARRAYOID;
   types[kParamLimit - 1] = INT8OID;
+  types[kParamTable - 1] = OIDOID;
+  types[kParamRows - 1] = TIDARRAYOID;
   for (const Column &column : binding_.columns)
     types.push_back(column.type.array_oid());
   const pg::Plan plan = pg::Plan::kept(touchpoints_of(binding_, tier, search), types, planning);
@@ -57,16 +59,18 @@ void SqlTouchSource::prepare_near_misses() {
 }
 
 void SqlTouchSource::run(const pg::Plan &plan, Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier,
-                         core::Micros before, core::Micros after, pg::Param limit, CandidateSink &sink) {
+                         const Question &question, CandidateSink &sink) {
   pg::Context memory("attribution touch query");
   pg::Within within(memory);
   const pg::Type number = pg::Type::of(INT4OID, InvalidOid);
   const pg::Type time = pg::Type::of(TIMESTAMPTZOID, InvalidOid);
   // Finite, even at the ends of time: a predicate should not meet touchpoints at infinity, which are never eligible.
   const auto since = [&](std::uint32_t i) {
-    return std::max(core::minus(batch.times[i], before), core::kMinusInfinity + 1);
+    return std::max(core::minus(batch.times[i], question.before), core::kMinusInfinity + 1);
   };
-  const auto until = [&](std::uint32_t i) { return std::min(core::plus(batch.times[i], after), core::kInfinity - 1); };
+  const auto until = [&](std::uint32_t i) {
+    return std::min(core::plus(batch.times[i], question.after), core::kInfinity - 1);
+  };
 
   core::Micros earliest = core::kInfinity;
   core::Micros latest = core::kMinusInfinity;
@@ -74,6 +78,8 @@ void SqlTouchSource::run(const pg::Plan &plan, Batch &batch, const std::vector<s
     earliest = std::min(earliest, since(i));
     latest = std::max(latest, until(i));
   }
+  earliest = std::max(earliest, question.since);
+  latest = std::min(latest, question.until);
   std::vector<pg::Param> params;
   params.push_back(array_of(number, which, [](std::uint32_t i) {
     return pg::Param{Int32GetDatum(static_cast<std::int32_t>(i)), false};
@@ -91,7 +97,7 @@ void SqlTouchSource::run(const pg::Plan &plan, Batch &batch, const std::vector<s
   params.push_back({TimestampTzGetDatum(earliest), false});
   params.push_back({TimestampTzGetDatum(latest), false});
   params.push_back(text_array(binding_.spec.empty));
-  params.push_back(limit);
+  params.insert(params.end(), {question.limit, question.table, question.rows});
   for (std::size_t column = 0; column < binding_.columns.size(); ++column)
     params.push_back(array_of(binding_.columns[column].type, which, [&](std::uint32_t i) {
       return pg::Param{batch.columns[column].values[i], batch.columns[column].nulls[i] != 0};
@@ -103,7 +109,7 @@ void SqlTouchSource::run(const pg::Plan &plan, Batch &batch, const std::vector<s
 void SqlTouchSource::gather(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier,
                             CandidateSink &sink) {
   const core::Tier &t = binding_.rule.tiers[tier];
-  run(eligible_[tier], batch, which, tier, t.lookback, t.skew, {}, sink);
+  run(eligible_[tier], batch, which, tier, {.before = t.lookback, .after = t.skew}, sink);
 }
 
 void SqlTouchSource::gather_near(Batch &batch, std::uint32_t conversion, std::size_t tier, std::int64_t most,
@@ -111,8 +117,31 @@ void SqlTouchSource::gather_near(Batch &batch, std::uint32_t conversion, std::si
   if (!near_[tier])
     near_[tier] = prepare(tier, Search::near_misses, pg::Planning::each_time);
   const core::Micros reach = core::plus(binding_.rule.tiers[tier].lookback, binding_.rule.tiers[tier].lookback);
-  run(near_[tier], batch, {conversion}, tier, reach, std::max(reach, binding_.rule.tiers[tier].skew),
-      {Int64GetDatum(most), false}, sink);
+  run(near_[tier], batch, {conversion}, tier,
+      {.before = reach,
+       .after = std::max(reach, binding_.rule.tiers[tier].skew),
+       .limit = {Int64GetDatum(most), false}},
+      sink);
+}
+
+void SqlTouchSource::gather_found(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier, Oid table,
+                                  const std::vector<Datum> &rows, core::Micros since, core::Micros until,
+                                  CandidateSink &sink) {
+  // Planned without knowing how many: then it fetches the rows, and does not read all of the table for them.
+  if (!found_[tier])
+    found_[tier] = prepare(tier, Search::found, pg::Planning::once);
+  const core::Tier &t = binding_.rule.tiers[tier];
+  const pg::Type row = pg::Type::of(TIDOID, InvalidOid);
+  std::vector<char> nulls(rows.size(), 0);
+  std::vector<Datum> values = rows;
+  run(found_[tier], batch, which, tier,
+      {.before = t.lookback,
+       .after = t.skew,
+       .since = since,
+       .until = until,
+       .table = {ObjectIdGetDatum(table), false},
+       .rows = {row.array(values.data(), reinterpret_cast<bool *>(nulls.data()), values.size()), false}},
+      sink);
 }
 
 } // namespace attribution::engine

@@ -13,6 +13,8 @@ public:
   /// `conversion` is a place in the batch; `touch.row` is not set yet; `row` has the columns of TouchColumn.
   /// False: stop, whatever is left.
   virtual bool offer(std::uint32_t conversion, const core::Touch &touch, TupleTableSlot *row) noexcept = 0;
+  /// Whether a touchpoint of this tier and time could still matter.
+  virtual bool wants(std::uint32_t conversion, const core::Touch &touch) const noexcept = 0;
 };
 
 /// Finds touchpoints whose match columns equal those of conversions. What it finds is a superset: eligibility is the
@@ -37,17 +39,46 @@ public:
   void gather(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier, CandidateSink &sink) override;
   void gather_near(Batch &batch, std::uint32_t conversion, std::size_t tier, std::int64_t most,
                    CandidateSink &sink) override;
+  /// The same as gather(), of rows of one table: of conversion which[i] the one that rows[i] names, if it lies in
+  /// since .. until.
+  void gather_found(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier, Oid table,
+                    const std::vector<Datum> &rows, core::Micros since, core::Micros until, CandidateSink &sink);
   /// Prepares the queries for near misses; without this each is prepared when first needed.
   void prepare_near_misses();
 
 private:
+  /// What a query asks for besides the conversions.
+  struct Question {
+    core::Micros before, after;
+    core::Micros since = core::kMinusInfinity + 1, until = core::kInfinity - 1;
+    pg::Param limit = {}, table = {}, rows = {};
+  };
   pg::Plan prepare(std::size_t tier, Search search, pg::Planning planning) const;
   void run(const pg::Plan &plan, Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier,
-           core::Micros before, core::Micros after, pg::Param limit, CandidateSink &sink);
+           const Question &question, CandidateSink &sink);
 
   const Binding &binding_;
   Oid reader_;
-  std::vector<pg::Plan> eligible_, near_; ///< by tier
+  std::vector<pg::Plan> eligible_, near_, found_; ///< by tier
+};
+
+/// By touch indexes where all partitions concerned have one, else by plain SQL. It serves Keep::winners: of each
+/// conversion the best few are looked at, and more only if those are not eligible.
+class IndexTouchSource final : public TouchSource {
+public:
+  /// `enabled`: without, it is all plain SQL.
+  IndexTouchSource(const Binding &binding, Oid reader, std::size_t conversions, bool enabled)
+      : binding_(binding), sql_(binding, reader, conversions), enabled_(enabled) {}
+  void gather(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier, CandidateSink &sink) override;
+  void gather_near(Batch &batch, std::uint32_t conversion, std::size_t tier, std::int64_t most,
+                   CandidateSink &sink) override {
+    sql_.gather_near(batch, conversion, tier, most, sink);
+  }
+
+private:
+  const Binding &binding_;
+  SqlTouchSource sql_;
+  bool enabled_;
 };
 
 } // namespace attribution::engine

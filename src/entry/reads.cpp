@@ -50,7 +50,8 @@ template <class Emit> void decide_range(FunctionCallInfo fcinfo) {
   if (Emit::types.begin()[Emit::kTouchId] == InvalidOid)
     expect_touch_id(result, Emit::kTouchId, binding);
 
-  engine::SqlTouchSource source(binding, rule.reader(), entry::batch_size());
+  engine::IndexTouchSource source(binding, rule.reader(), entry::batch_size(),
+                                  Emit::kKeep == core::Keep::winners && entry::is_touch_index_on());
   engine::Decider decider(binding, source, Emit::kKeep, entry::work_mem());
   const engine::Installations installations(binding, rule.reader(), entry::batch_size());
   engine::ConversionReader conversions(binding, since, until, rule.reader());

@@ -7,6 +7,7 @@ namespace attribution::entry {
 namespace {
 int work_mem_kb = 64 * 1024;
 int most_in_batch = 10000;
+bool touch_index_on = true;
 bool worker_on = true;
 int interval_s = 60;
 int retry_limit_s = 300;
@@ -18,6 +19,9 @@ void define_settings() {
                           PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("attribution.batch_size", "How many conversions are attributed at a time, at most.", nullptr,
                           &most_in_batch, most_in_batch, 1, 1000000, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("attribution.enable_touch_index", "Whether touchpoints are found by touch indexes.",
+                           "Without, or where there is none, plain SQL finds them.", &touch_index_on, touch_index_on,
+                           PGC_USERSET, 0, nullptr, nullptr, nullptr);
   DefineCustomBoolVariable("attribution.worker", "Whether background workers decide conversions as they are committed.",
                            "They need shared_preload_libraries = 'attribution'.", &worker_on, worker_on, PGC_SIGHUP, 0,
                            nullptr, nullptr, nullptr);
@@ -38,6 +42,7 @@ std::size_t batch_bytes() {
   constexpr std::size_t kMost = std::size_t{128} << 20; // its values become arrays, which PostgreSQL holds below 1 GB
   return std::min(work_mem() / 4, kMost);
 }
+bool is_touch_index_on() { return touch_index_on; }
 bool is_worker_on() { return worker_on; }
 core::Micros worker_interval() { return core::Micros{interval_s} * 1'000'000; }
 core::Micros worker_retry_limit() { return core::Micros{retry_limit_s} * 1'000'000; }

@@ -17,6 +17,9 @@ std::size_t batch_bytes();
 /// attribution.batch_size.
 std::uint32_t batch_size();
 
+/// attribution.enable_touch_index.
+bool is_touch_index_on();
+
 /// attribution.worker.
 bool is_worker_on();
 /// attribution.worker_interval, in microseconds.

@@ -194,6 +194,8 @@ class _Layout:
             roles = [role for role in tier.match if self.family.rule.keys[role].name != "long text"]
             if rng.random() < 0.4:
                 wanted.append(f"({', '.join(self.column(role) for role in roles + [tier.time])})")
+            if rng.random() < 0.7:
+                wanted.append(self.touch_index(tier))
             if rng.random() < 0.1:
                 wanted.append(f"USING hash ({self.column(rng.choice(tier.match))})")
         if rng.random() < 0.2:
@@ -204,5 +206,12 @@ class _Layout:
             wanted.append(f"({self.column('id')})")
         for table in tables:
             for definition in wanted:
-                method, _, columns = definition.rpartition("(")
-                self.add(f"CREATE INDEX ON {table} {method}({columns};")
+                self.add(f"CREATE INDEX ON {table} {definition};")
+
+    def touch_index(self, tier):
+        """For rows with a key, sometimes; the key's columns in any order."""
+        rng = self.rng
+        match = [self.column(role) for role in rng.sample(tier.match, len(tier.match))]
+        return (f"USING touch ({', '.join(match + [self.column(tier.time)])})"
+                + rng.choice(["", " WITH (bucket_pages = 1)"])
+                + rng.choice(["", "", " WHERE " + " AND ".join(f"{column} IS NOT NULL" for column in match)]))

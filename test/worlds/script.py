@@ -33,7 +33,7 @@ TOUCHPOINT = "conversion_id, conversion_time, tier, touch_position, path_length,
 ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC"]
 SETTINGS = [
     {"attribution.batch_size": "1"}, {"attribution.batch_size": "7"}, {"attribution.batch_size": "100000"},
-    {"attribution.work_mem": "'64kB'"},
+    {"attribution.work_mem": "'64kB'"}, {"attribution.enable_touch_index": "off"},
     # how PostgreSQL plans
     {"work_mem": "'64kB'"}, {"enable_hashjoin": "off", "enable_mergejoin": "off"},
     {"enable_nestloop": "off", "enable_hashjoin": "off"}, {"enable_nestloop": "off", "enable_mergejoin": "off"},

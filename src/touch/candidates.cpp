@@ -1,0 +1,91 @@
+#include "touch/candidates.hpp"
+
+#include "touch/collect.hpp"
+#include "touch/visit.hpp"
+
+namespace attribution::touch {
+
+Candidates::Candidates(std::uint32_t conversions, bool newest, std::uint32_t most)
+    : most_(most), newest_(newest), room_(1024) {
+  margins_ =
+      static_cast<Margin *>(MemoryContextAllocHuge(CurrentMemoryContext, std::max(conversions, 1U) * sizeof(Margin)));
+  std::fill_n(margins_, conversions, Margin{newest ? core::kMinusInfinity : core::kInfinity, false});
+  list_ = static_cast<Candidate *>(palloc(room_ * sizeof(Candidate)));
+}
+
+void Candidates::keep_best() {
+  std::sort(list_, list_ + count_, [this](const Candidate &a, const Candidate &b) {
+    return a.conversion != b.conversion ? a.conversion < b.conversion : is_better(a.time, b.time);
+  });
+  std::size_t kept = 0;
+  for (std::size_t first = 0; first < count_;) {
+    Margin &margin = margins_[list_[first].conversion];
+    std::size_t i = first;
+    for (; i < count_ && list_[i].conversion == list_[first].conversion; ++i) {
+      if (i - first < most_)
+        margin.worst = list_[i].time;
+      else if (list_[i].time != margin.worst) {
+        margin.left_out = true;
+        continue;
+      }
+      list_[kept++] = list_[i];
+    }
+    if (i - first < most_)
+      margin.worst = newest_ ? core::kMinusInfinity : core::kInfinity;
+    first = i;
+  }
+  count_ = kept;
+}
+
+void Candidates::make_room() {
+  keep_best();
+  if (count_ < room_ / 2)
+    return;
+  room_ *= 2;
+  list_ = static_cast<Candidate *>(repalloc_huge(list_, room_ * sizeof(Candidate)));
+}
+
+std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot) {
+  keep_best();
+  std::sort(list_, list_ + count_, [](const Candidate &a, const Candidate &b) {
+    const int order = ItemPointerCompare(const_cast<ItemPointer>(&a.row), const_cast<ItemPointer>(&b.row));
+    return order != 0 ? order < 0 : a.conversion < b.conversion;
+  });
+  Relation table = table_open(table_oid, NoLock);
+  TupleTableSlot *slot = table_slot_create(table, nullptr);
+  IndexFetchTableData *fetch = table_index_fetch_begin(table);
+  const BlockNumber blocks = RelationGetNumberOfBlocks(table);
+  std::size_t kept = 0;
+  ItemPointerData asked{};
+  bool found = false;
+  for (std::size_t i = 0; i < count_; ++i) {
+    CHECK_FOR_INTERRUPTS();
+    Candidate &candidate = list_[i];
+    if (i == 0 || !ItemPointerEquals(&asked, &candidate.row)) {
+      asked = candidate.row;
+      ItemPointerData row = asked;
+      bool again = false;
+      found = ItemPointerGetBlockNumber(&row) < blocks &&
+              table_index_fetch_tuple(fetch, &row, snapshot, slot, &again, nullptr);
+    } else if (list_[i].conversion == list_[i - 1].conversion)
+      continue; // its bucket was gone through twice
+    if (found)
+      list_[kept++] = {candidate.time, candidate.conversion, slot->tts_tid};
+  }
+  table_index_fetch_end(fetch);
+  ExecDropSingleTupleTableSlot(slot);
+  table_close(table, NoLock);
+  count_ = kept;
+  return {list_, count_};
+}
+
+void find_candidates(Oid index_oid, std::span<const core::Wanted> wanted, Snapshot snapshot, Candidates &candidates) {
+  Relation index = index_open(index_oid, NoLock);
+  write_collected(index);
+  PredicateLockRelation(index, snapshot);
+  pgstat_count_index_scan(index);
+  visit(index, wanted, [&](const core::Wanted &who, const core::TouchEntry &entry) { candidates.add(who, entry); });
+  index_close(index, NoLock);
+}
+
+} // namespace attribution::touch

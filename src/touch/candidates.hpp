@@ -1,0 +1,65 @@
+// Rows that may be the touchpoint of a conversion, as a touch index names them: the best few of each conversion.
+#pragma once
+
+#include "core/key_search.hpp"
+#include "pg/prelude.hpp"
+
+#include <span>
+
+namespace attribution::touch {
+
+/// A hash that fits is no proof, nor is it that there still is such a row.
+struct Candidate {
+  core::Micros time;
+  std::uint32_t conversion;
+  ItemPointerData row;
+};
+
+/// The best candidates of each conversion: the newest, or the oldest. In the memory context it is made in.
+class Candidates {
+public:
+  /// `most`: how many of a conversion; more where they share a microsecond with the last of them.
+  Candidates(std::uint32_t conversions, bool newest, std::uint32_t most);
+
+  void add(const core::Wanted &wanted, const core::TouchEntry &entry) {
+    Margin &margin = margins_[wanted.conversion];
+    if (is_better(margin.worst, entry.time)) {
+      margin.left_out = true;
+      return;
+    }
+    if (count_ == room_)
+      make_room();
+    list_[count_++] = {entry.time, wanted.conversion, {}};
+    ItemPointerSet(&list_[count_ - 1].row, entry.block, entry.offset);
+  }
+
+  /// Finds the rows, each by what of its versions `snapshot` shows, in the order in which they lie in the table. Rows
+  /// that are not there are left out.
+  std::span<const Candidate> look_up(Oid table, Snapshot snapshot);
+
+  /// The time that those who were left out do not reach; none if nobody was.
+  const core::Micros *beyond(std::uint32_t conversion) const {
+    return margins_[conversion].left_out ? &margins_[conversion].worst : nullptr;
+  }
+
+private:
+  struct Margin {
+    core::Micros worst; ///< worse ones are left out
+    bool left_out;
+  };
+
+  bool is_better(core::Micros a, core::Micros b) const { return newest_ ? a > b : a < b; }
+  void keep_best();
+  void make_room();
+
+  std::uint32_t most_;
+  bool newest_;
+  Margin *margins_;
+  Candidate *list_;
+  std::size_t count_ = 0, room_;
+};
+
+/// Looks for candidates in a touch index. What this transaction has inserted is found as well.
+void find_candidates(Oid index, std::span<const core::Wanted> wanted, Snapshot snapshot, Candidates &candidates);
+
+} // namespace attribution::touch
