@@ -18,7 +18,8 @@ REGRESS = \
 	decisions \
 	keeping \
 	dead_letters \
-	touch_index
+	touch_index \
+	gathering
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
 ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index

@@ -141,7 +141,9 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF (SELECT c.relkind IN ('r', 'p', 'm') FROM pg_class AS c WHERE c.oid = t.touchpoints) AND NOT EXISTS (
     SELECT FROM pg_index AS i
-    WHERE i.indrelid = t.touchpoints AND i.indisvalid AND i.indpred IS NULL
+    -- A touch index may leave out rows without a key: the only condition that gathering takes.
+    WHERE i.indrelid = t.touchpoints AND i.indisvalid AND (i.indpred IS NULL
+        OR (SELECT amname FROM pg_class AS c JOIN pg_am ON pg_am.oid = c.relam WHERE c.oid = i.indexrelid) = 'touch')
       AND (SELECT array_agg(a.attname ORDER BY a.attname)
            FROM generate_series(0, cardinality(t.match) - 1) AS k
            JOIN pg_attribute AS a ON a.attrelid = t.touchpoints AND a.attnum = i.indkey[k])
@@ -149,7 +151,7 @@ BEGIN
   THEN
     RAISE WARNING 'no index serves tier "%"', t.tier
       USING DETAIL = format('Finding its touchpoints would read all of %s.', t.touchpoints),
-        HINT = format('CREATE INDEX ON %s (%s, %I);', t.touchpoints,
+        HINT = format('CREATE INDEX ON %s USING touch (%s, %I);', t.touchpoints,
           (SELECT string_agg(quote_ident(m), ', ' ORDER BY k) FROM unnest(t.match) WITH ORDINALITY AS u(m, k)),
           t.time_column);
   END IF;

@@ -88,11 +88,11 @@ BEGIN
   events := format('%I.events', app_schema)::regclass;
 
   -- An index for each tier, and one for the installs of a time.
-  EXECUTE format('CREATE INDEX ON %I.clicks (store_id, click_id, event_time)', app_schema);
-  EXECUTE format('CREATE INDEX ON %I.clicks (store_id, ifa, event_time)', app_schema);
-  EXECUTE format('CREATE INDEX ON %I.clicks (store_id, client_ip, user_agent, event_time)', app_schema);
-  EXECUTE format('CREATE INDEX ON %I.impressions (store_id, ifa, event_time)', app_schema);
-  EXECUTE format('CREATE INDEX ON %I.impressions (store_id, client_ip, user_agent, event_time)', app_schema);
+  EXECUTE format('CREATE INDEX ON %I.clicks USING touch (store_id, click_id, event_time)', app_schema);
+  EXECUTE format('CREATE INDEX ON %I.clicks USING touch (store_id, ifa, event_time)', app_schema);
+  EXECUTE format('CREATE INDEX ON %I.clicks USING touch (store_id, client_ip, user_agent, event_time)', app_schema);
+  EXECUTE format('CREATE INDEX ON %I.impressions USING touch (store_id, ifa, event_time)', app_schema);
+  EXECUTE format('CREATE INDEX ON %I.impressions USING touch (store_id, client_ip, user_agent, event_time)', app_schema);
   EXECUTE format('CREATE INDEX ON %I.events (event_time)', app_schema);
 
   EXECUTE format('COMMENT ON TABLE %I.clicks IS %L', app_schema, 'Clicks on ads, partitioned by UTC day of event_time.');

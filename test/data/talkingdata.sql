@@ -10,7 +10,7 @@ CREATE TABLE clicks (
 );
 SET TimeZone = 'UTC';
 \copy clicks (ip, app, device, os, channel, click_time, attributed_time, is_attributed) FROM PROGRAM 'cat "$ATTRIBUTION_DATA/talkingdata/train_sample.csv"' (FORMAT csv, HEADER)
-CREATE INDEX ON clicks (ip, device, os, app, click_time);
+CREATE INDEX ON clicks USING touch (ip, device, os, app, click_time);
 
 CREATE TABLE installs AS
 SELECT id AS install_id, attributed_time AS install_time, ip, device, os, app

@@ -12,7 +12,7 @@ CREATE TABLE events (
     time timestamptz GENERATED ALWAYS AS (to_timestamp(epoch::float8)) STORED
 );
 \copy events (person, item, category, type, epoch) FROM PROGRAM 'cat "$ATTRIBUTION_DATA/taobao/userbehavior_815users.csv"' (FORMAT csv)
-CREATE INDEX ON events (person, time);
+CREATE INDEX ON events USING touch (person, time);
 ANALYZE events;
 
 CREATE TABLE expected (model text, channel text, conversions numeric);

@@ -149,7 +149,7 @@ CREATE SCHEMA tap_third;
 SELECT lives_ok($$SELECT attribution.create_mobile('tap_third', 'third')$$, 'a schema can be there');
 
 DROP VIEW pg_temp.answer;
-DROP EXTENSION attribution;
+DROP EXTENSION attribution CASCADE;
 SELECT is((SELECT count(*)::integer FROM tap_game.clicks), 12, 'DROP EXTENSION leaves the data');
 
 SELECT * FROM finish();

@@ -1,0 +1,111 @@
+-- Touchpoints found by touch indexes are those that plain SQL finds.
+CREATE EXTENSION attribution;
+CREATE SCHEMA gathering;
+SET search_path = gathering;
+SET timezone = 'UTC';
+CREATE TABLE clicks (click_id int, at timestamptz, app smallint, device text, kind text, own interval) PARTITION BY RANGE (at);
+CREATE TABLE clicks_1 PARTITION OF clicks FOR VALUES FROM ('2026-01-01') TO ('2026-01-02');
+CREATE TABLE clicks_2 PARTITION OF clicks FOR VALUES FROM ('2026-01-02') TO ('2026-01-03');
+CREATE TABLE clicks_default PARTITION OF clicks DEFAULT;
+CREATE TABLE views (LIKE clicks);
+CREATE TABLE installs (id int, at timestamptz, app bigint, device text);
+-- Of the first device there are many, most of which do not count; every third click has no device.
+INSERT INTO clicks SELECT i, '2026-01-01'::timestamptz + i % 5000 * interval '1 minute', i % 3,
+    CASE WHEN i % 3 = 0 THEN NULL WHEN i % 10 = 1 THEN 'heavy' ELSE 'd' || i % 400 END,
+    CASE WHEN i % 97 = 1 THEN 'click' WHEN i % 10 = 1 THEN 'bot' ELSE 'click' END, CASE WHEN i % 7 = 0 THEN interval '1 hour' END
+  FROM generate_series(1, 20000) AS i;
+INSERT INTO views SELECT * FROM clicks WHERE click_id % 2 = 0;
+INSERT INTO installs SELECT i, '2026-01-01'::timestamptz + i % 4900 * interval '1 minute 1 second', i % 3, CASE WHEN i % 50 = 0 THEN 'heavy' ELSE 'd' || i % 450 END
+  FROM generate_series(1, 2000) AS i;
+CREATE INDEX clicks_touch ON clicks USING touch (device, app, at) WITH (bucket_pages = 1);
+CREATE INDEX views_touch ON views USING touch (app, device, at) WHERE device IS NOT NULL;
+SELECT attribution.create_rule('installs', 'installs', 'id', 'at');
+SELECT attribution.add_tier('installs', 'click', 'clicks', ARRAY['app', 'device'], '12 hours', id_column => 'click_id', time_column => 'at',
+  filter => 'kind = ''click''', lookback_column => 'own', strict => true);
+SELECT attribution.add_tier('installs', 'view', 'views', ARRAY['app', 'device'], '2 days', id_column => 'click_id', time_column => 'at', skew => '5 minutes');
+SELECT attribution.activate('installs');
+-- How many are attributed, by which tables' indexes; and how many are not as plain SQL has it.
+CREATE FUNCTION gather(overrides jsonb DEFAULT '{}', OUT attributed bigint, OUT differ bigint, OUT by_index text[])
+LANGUAGE plpgsql SET search_path = gathering, pg_temp SET timezone = 'UTC' AS $$
+BEGIN
+  DROP TABLE IF EXISTS pg_temp.by_sql, pg_temp.scans;
+  CREATE TEMP TABLE scans AS
+    SELECT indexrelid AS index, indrelid::regclass::text AS of_table, pg_stat_get_xact_numscans(indexrelid) AS scans FROM pg_index
+     WHERE indexrelid IN (SELECT index FROM attribution.touch_indexes);
+  SET LOCAL attribution.enable_touch_index = off;
+  CREATE TEMP TABLE by_sql AS SELECT * FROM attribution.attribute('installs', overrides => gather.overrides);
+  IF EXISTS (SELECT FROM scans WHERE pg_stat_get_xact_numscans(index) > scans) THEN
+    RAISE 'plain SQL is to use no touch index here';
+  END IF;
+  SET LOCAL attribution.enable_touch_index = on;
+  SELECT count(*) FILTER (WHERE a.outcome = 'attributed'), count(*) FILTER (WHERE a IS DISTINCT FROM b) INTO attributed, differ
+    FROM attribution.attribute('installs', overrides => gather.overrides) AS a FULL JOIN by_sql AS b USING (conversion_id);
+  SELECT array_agg(of_table ORDER BY of_table) INTO by_index FROM scans WHERE pg_stat_get_xact_numscans(index) > scans;
+END $$;
+SET client_min_messages = warning;
+SET enable_bitmapscan = off; -- of plain SQL
+SELECT * FROM gather();
+SELECT * FROM gather('{"model": "first_touch"}');
+SELECT * FROM gather('{"path": "all"}');
+SELECT * FROM gather('{"path": "all", "model": "first_touch", "lookback": {"click": "3 days"}}');
+SET attribution.batch_size = 7;
+SELECT * FROM gather();
+SET attribution.batch_size = 100000;
+SET attribution.work_mem = '64kB';
+SELECT * FROM gather();
+RESET attribution.batch_size;
+RESET attribution.work_mem;
+-- Rows that moved within their pages, and between them; that are gone, and whose places others have taken.
+UPDATE clicks SET own = '2 hours' WHERE click_id % 5 = 0;
+UPDATE clicks SET device = 'd1' WHERE click_id % 501 = 1;
+UPDATE views SET at = at + interval '1 hour' WHERE click_id % 11 = 0;
+DELETE FROM clicks WHERE click_id % 4 = 1;
+SELECT * FROM gather();
+VACUUM clicks, views;
+INSERT INTO clicks SELECT 100000 + i, '2026-01-01'::timestamptz + i % 5000 * interval '1 minute', i % 3, 'd' || i % 300, 'click', NULL FROM generate_series(1, 5000) AS i;
+SELECT * FROM gather();
+-- What the transaction itself has written, and undone.
+BEGIN;
+INSERT INTO clicks SELECT 200000 + i, '2026-01-01'::timestamptz + i % 5000 * interval '1 minute', i % 3, 'd' || 400 + i % 25, 'click', NULL FROM generate_series(1, 3000) AS i;
+SAVEPOINT s;
+INSERT INTO clicks SELECT 300000 + i, '2026-01-01'::timestamptz + i % 5000 * interval '1 minute', i % 3, 'd' || 425 + i % 25, 'click', NULL FROM generate_series(1, 3000) AS i;
+SELECT * FROM gather();
+ROLLBACK TO s;
+SELECT * FROM gather();
+ROLLBACK;
+SELECT * FROM gather();
+-- A partition without an index: plain SQL for all whose windows reach there.
+DROP INDEX clicks_touch;
+CREATE INDEX ON clicks_1 USING touch (device, app, at);
+CREATE INDEX ON clicks_default USING touch (device, app, at);
+SELECT * FROM gather();
+-- An index that knows only some of the rows.
+CREATE INDEX clicks_some ON clicks_2 USING touch (device, app, at) WHERE kind = 'click';
+SELECT * FROM gather();
+DROP INDEX clicks_some;
+CREATE INDEX ON clicks_2 USING touch (app, device, at); -- in another order
+SELECT * FROM gather();
+-- Row security that holds for the rule's owner: only plain SQL goes by it.
+CREATE ROLE regress_gathering;
+GRANT USAGE, CREATE ON SCHEMA gathering TO regress_gathering;
+GRANT SELECT, TRIGGER ON clicks, views, installs TO regress_gathering;
+GRANT attribution_admin TO regress_gathering;
+SELECT attribution.set_owner('installs', 'regress_gathering');
+ALTER TABLE views ENABLE ROW LEVEL SECURITY;
+CREATE POLICY few ON views USING (click_id % 4 = 0);
+SELECT * FROM gather();
+-- Keys that differ and have the same hash: both halves of a bigint are hashed as one.
+CREATE TABLE taps (tap_id int, at timestamptz, device bigint);
+CREATE TABLE orders (id int, at timestamptz, device bigint);
+INSERT INTO taps SELECT i, '2026-01-01'::timestamptz + i * interval '1 minute', CASE WHEN i < 3 THEN 7 ELSE 7::bigint << 32 END FROM generate_series(1, 300) AS i;
+INSERT INTO orders VALUES (1, '2026-01-02', 7), (2, '2026-01-02', 7::bigint << 32), (3, '2026-01-02', 6);
+CREATE INDEX taps_touch ON taps USING touch (device, at);
+SELECT attribution.create_rule('orders', 'orders', 'id', 'at');
+SELECT attribution.add_tier('orders', 'tap', 'taps', ARRAY['device'], '2 days', id_column => 'tap_id', time_column => 'at');
+SELECT attribution.activate('orders');
+SELECT hashint8(7) = hashint8(7::bigint << 32) AS same_hash;
+SELECT conversion_id, touch_id, pg_stat_get_xact_numscans('taps_touch'::regclass) AS looks FROM orders_attribute() ORDER BY 1;
+RESET enable_bitmapscan;
+DROP SCHEMA gathering CASCADE;
+DROP ROLE regress_gathering;
+DROP EXTENSION attribution;
