@@ -8,6 +8,7 @@ CREATE TABLE clicks_1 PARTITION OF clicks FOR VALUES FROM ('2026-01-01') TO ('20
 CREATE TABLE clicks_2 PARTITION OF clicks FOR VALUES FROM ('2026-01-02') TO ('2026-01-03');
 CREATE TABLE clicks_default PARTITION OF clicks DEFAULT;
 CREATE TABLE views (LIKE clicks);
+ALTER TABLE views ALTER app TYPE bigint; -- the conversions' type: rows are told apart without SQL
 CREATE TABLE installs (id int, at timestamptz, app bigint, device text);
 -- Of the first device there are many, most of which do not count; every third click has no device.
 INSERT INTO clicks SELECT i, '2026-01-01'::timestamptz + i % 5000 * interval '1 minute', i % 3,
@@ -58,8 +59,11 @@ RESET attribution.work_mem;
 -- Rows that moved within their pages, and between them; that are gone, and whose places others have taken.
 UPDATE clicks SET own = '2 hours' WHERE click_id % 5 = 0;
 UPDATE clicks SET device = 'd1' WHERE click_id % 501 = 1;
+UPDATE views SET own = '2 hours' WHERE click_id % 5 = 0;
+UPDATE views SET device = 'd2' WHERE click_id % 401 = 1;
 UPDATE views SET at = at + interval '1 hour' WHERE click_id % 11 = 0;
 DELETE FROM clicks WHERE click_id % 4 = 1;
+DELETE FROM views WHERE click_id % 4 = 2;
 SELECT * FROM gather();
 VACUUM clicks, views;
 INSERT INTO clicks SELECT 100000 + i, '2026-01-01'::timestamptz + i % 5000 * interval '1 minute', i % 3, 'd' || i % 300, 'click', NULL FROM generate_series(1, 5000) AS i;
@@ -92,7 +96,7 @@ GRANT SELECT, TRIGGER ON clicks, views, installs TO regress_gathering;
 GRANT attribution_admin TO regress_gathering;
 SELECT attribution.set_owner('installs', 'regress_gathering');
 ALTER TABLE views ENABLE ROW LEVEL SECURITY;
-CREATE POLICY few ON views USING (click_id % 4 = 0);
+CREATE POLICY few ON views USING (click_id % 8 = 0);
 SELECT * FROM gather();
 -- Keys that differ and have the same hash: both halves of a bigint are hashed as one.
 CREATE TABLE taps (tap_id int, at timestamptz, device bigint);

@@ -45,7 +45,7 @@ void Candidates::make_room() {
   list_ = static_cast<Candidate *>(repalloc_huge(list_, room_ * sizeof(Candidate)));
 }
 
-std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot) {
+std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot, RowTaker *taker) {
   keep_best();
   std::sort(list_, list_ + count_, [](const Candidate &a, const Candidate &b) {
     const int order = ItemPointerCompare(const_cast<ItemPointer>(&a.row), const_cast<ItemPointer>(&b.row));
@@ -54,6 +54,8 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot)
   Relation table = table_open(table_oid, NoLock);
   TupleTableSlot *slot = table_slot_create(table, nullptr);
   IndexFetchTableData *fetch = table_index_fetch_begin(table);
+  MemoryContext one_row = AllocSetContextCreate(CurrentMemoryContext, "attribution row", ALLOCSET_SMALL_SIZES);
+  MemoryContext outer = MemoryContextSwitchTo(one_row);
   const BlockNumber blocks = RelationGetNumberOfBlocks(table);
   std::size_t kept = 0;
   ItemPointerData asked{};
@@ -69,14 +71,21 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot)
               table_index_fetch_tuple(fetch, &row, snapshot, slot, &again, nullptr);
     } else if (list_[i].conversion == list_[i - 1].conversion)
       continue; // its bucket was gone through twice
-    if (found)
-      list_[kept++] = {candidate.time, candidate.conversion, slot->tts_tid};
+    if (!found)
+      continue;
+    list_[kept++] = {candidate.time, candidate.conversion, slot->tts_tid};
+    if (taker != nullptr) {
+      MemoryContextReset(one_row);
+      if (!taker->take(list_[kept - 1], slot))
+        break;
+    }
   }
+  MemoryContextSwitchTo(outer);
+  MemoryContextDelete(one_row);
   table_index_fetch_end(fetch);
   ExecDropSingleTupleTableSlot(slot);
   table_close(table, NoLock);
-  count_ = kept;
-  return {list_, count_};
+  return {list_, count_ = kept};
 }
 
 void find_candidates(Oid index_oid, std::span<const core::Wanted> wanted, Snapshot snapshot, Candidates &candidates) {

@@ -15,6 +15,14 @@ struct Candidate {
   ItemPointerData row;
 };
 
+/// Takes rows that were found, where they lie: called inside PostgreSQL, so nothing of it is destroyed after an ERROR.
+class RowTaker {
+public:
+  virtual ~RowTaker() = default;
+  /// What is palloc'ed is gone with the next row. Returns false to end it early.
+  virtual bool take(const Candidate &candidate, TupleTableSlot *row) noexcept = 0;
+};
+
 /// The best candidates of each conversion: the newest, or the oldest. In the memory context it is made in.
 class Candidates {
 public:
@@ -33,9 +41,9 @@ public:
     ItemPointerSet(&list_[count_ - 1].row, entry.block, entry.offset);
   }
 
-  /// Finds the rows, each by what of its versions `snapshot` shows, in the order in which they lie in the table. Rows
-  /// that are not there are left out.
-  std::span<const Candidate> look_up(Oid table, Snapshot snapshot);
+  /// Looks up the rows, in the order in which they lie in the table; of each the version that `snapshot` shows. Rows
+  /// that are not there are left out; the others are handed to `taker`, if there is one, and returned.
+  std::span<const Candidate> look_up(Oid table, Snapshot snapshot, RowTaker *taker);
 
   /// The time that those who were left out do not reach; none if nobody was.
   const core::Micros *beyond(std::uint32_t conversion) const {
