@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of the groups named as arguments, if any is missing:
-#     build server pgtap cron python client unit lint versions
+#     build server pgtap cron python client peers unit lint versions
 # The PostgreSQL version is that of PG_CONFIG, or else the distribution's.
 set -euo pipefail
 
@@ -47,6 +47,7 @@ for group; do
     cron) packages+=("postgresql-$version-cron") ;;
     python) packages+=(python3) ;;
     client) packages+=(python3-psycopg2) ;;
+    peers) packages+=(python3-venv) ;;
     unit) packages+=(make g++ libgtest-dev) ;;
     lint) packages+=(clang-format-14 clang-tidy-14 shellcheck git python3-venv) ;;
     versions) packages+=(debootstrap git) ;;

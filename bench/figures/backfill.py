@@ -1,0 +1,190 @@
+"""Backfill.
+
+Installs of a day against eight days of clicks and two of impressions: the last click of seven days, or else the last impression
+of one, on the same app and device. All decisions are written to a new table. Everything is in memory; each takes its turn, and
+the median of five turns counts. All answers are compared before anything is timed. PostgreSQL may use two parallel workers, and
+the others two threads; there is no just-in-time compilation, which costs each of the queries more than it brings. Then a few
+installs of the same, decided for whoever asks, by prepared statements."""
+
+import contextlib
+import statistics
+import tempfile
+import time
+
+import peers
+from figure import Figure, Value, WrongAnswer, measures
+from server import Server
+
+OURS = "SELECT conversion_id AS install, touch_id AS touch FROM installs_attribute()"
+SQL = {
+    "LATERAL": """
+        SELECT i.id AS install, coalesce(c.id, m.id) AS touch FROM installs AS i
+        LEFT JOIN LATERAL (SELECT id FROM clicks AS c WHERE c.device = i.device AND c.app = i.app
+            AND c.at <= i.at AND c.at >= i.at - interval '7 days' ORDER BY c.at DESC LIMIT 1) AS c ON true
+        LEFT JOIN LATERAL (SELECT id FROM impressions AS m WHERE m.device = i.device AND m.app = i.app
+            AND m.at <= i.at AND m.at >= i.at - interval '1 day' ORDER BY m.at DESC LIMIT 1) AS m ON c.id IS NULL""",
+    "DISTINCT ON": """
+        WITH c AS (
+            SELECT DISTINCT ON (i.id) i.id, i.at, i.app, i.device, c.id AS click FROM installs AS i
+            LEFT JOIN clicks AS c ON c.device = i.device AND c.app = i.app AND c.at <= i.at AND c.at >= i.at - interval '7 days'
+            ORDER BY i.id, c.at DESC)
+        SELECT id AS install, click AS touch FROM c WHERE click IS NOT NULL
+        UNION ALL (
+            SELECT DISTINCT ON (c.id) c.id, m.id FROM c
+            LEFT JOIN impressions AS m ON m.device = c.device AND m.app = c.app AND m.at <= c.at AND m.at >= c.at - interval '1 day'
+            WHERE click IS NULL ORDER BY c.id, m.at DESC)""",
+    "window function": """
+        WITH c AS (
+            SELECT * FROM (
+                SELECT i.id, i.at, i.app, i.device, c.id AS click, row_number() OVER (PARTITION BY i.id ORDER BY c.at DESC) AS n
+                FROM installs AS i LEFT JOIN clicks AS c
+                  ON c.device = i.device AND c.app = i.app AND c.at <= i.at AND c.at >= i.at - interval '7 days') AS r WHERE n = 1)
+        SELECT id AS install, click AS touch FROM c WHERE click IS NOT NULL
+        UNION ALL
+        SELECT id, touch FROM (
+            SELECT c.id, m.id AS touch, row_number() OVER (PARTITION BY c.id ORDER BY m.at DESC) AS n FROM c
+            LEFT JOIN impressions AS m ON m.device = c.device AND m.app = c.app AND m.at <= c.at AND m.at >= c.at - interval '1 day'
+            WHERE click IS NULL) AS r WHERE n = 1""",
+}
+# Rows of a table: distinct times, and devices of which each has about as many.
+ROWS = """
+    SELECT {first} + n, timestamptz '{since}' + n * (interval '{days} days' / {rows}),
+        device % 3, md5(device::text)::uuid
+    FROM (SELECT n, (hashint8extended(n, {seed}) & 1073741823) % {devices} AS device FROM generate_series(0, {rows} - 1) AS n) AS r"""
+
+
+class Reference:
+    """The tables and the rule, loaded."""
+
+    def __init__(self, bench, server):
+        self.bench, self.server = bench, server
+        small = bench.pick(1, 40)
+        self.installs, self.clicks, self.impressions = 200_000 // small, 8_000_000 // small, 10_000_000 // small
+        self.devices = 2_000_000 // small
+        for table, first, days, rows in (("clicks", 0, 8, self.clicks), ("impressions", 1_000_000_000, 2, self.impressions)):
+            server.run(f"CREATE TABLE {table} (id bigint, at timestamptz, app int, device uuid) PARTITION BY RANGE (at)")
+            server.run("SELECT attribution.make_partitions(%s, '2026-01-01 00:00+00'::timestamptz + %s, '2026-01-09 00:00+00')",
+                       (table, f"{8 - days} days"))
+            bench.progress(f"loading {rows:,} {table}")
+            server.run(f"INSERT INTO {table}" + self.rows(first, days, rows))
+        server.run("CREATE TABLE installs (id bigint PRIMARY KEY, at timestamptz, app int, device uuid)")
+        # A third of the installs are of devices that nobody has seen.
+        server.run("INSERT INTO installs" + self.rows(0, 1, self.installs, self.devices * 3 // 2))
+        server.run("SELECT attribution.create_rule('installs', 'installs', 'id', 'at')")
+        for tier, table, lookback in (("click", "clicks", "7 days"), ("impression", "impressions", "1 day")):
+            bench.progress(f"indexing {table}")
+            server.run(f"CREATE INDEX {table}_touch ON {table} USING touch (app, device, at)")
+            server.run(f"CREATE INDEX {table}_btree ON {table} (device, app, at)")
+            server.run("SELECT attribution.add_tier('installs', %s, %s, '{app,device}', %s, id_column => 'id', time_column => 'at')",
+                       (tier, table, lookback))
+        server.run("SELECT attribution.activate('installs')")
+        server.run("VACUUM (ANALYZE)")
+
+    def rows(self, first, days, rows, devices=None):
+        return ROWS.format(first=first, days=days, rows=rows, since=f"2026-01-{9 - days:02} 00:00+00", seed=first + days,
+                           devices=devices or self.devices)
+
+    def index_bytes(self, kind):
+        return self.server.value("SELECT sum(pg_relation_size(i.inhrelid))::bigint FROM pg_inherits AS i"
+                                 " WHERE i.inhparent IN (%s::regclass, %s::regclass)", (f"clicks_{kind}", f"impressions_{kind}"))
+
+    def decide(self, query):
+        """(seconds, (attributed, sum of the touchpoints' ids))"""
+        self.server.run("DROP TABLE IF EXISTS decided")
+        began = time.monotonic()
+        self.server.run("CREATE TABLE decided AS" + query)
+        seconds = time.monotonic() - began
+        return seconds, self.server.run("SELECT count(touch), sum(touch)::bigint FROM decided")[0]
+
+    def export(self, directory):
+        with self.server.connect().cursor() as cursor:
+            for table in ("clicks", "impressions", "installs"):
+                self.bench.progress(f"exporting {table}")
+                with open(f"{directory}/{table}.csv", "w", encoding="ascii") as file:
+                    cursor.copy_expert(f"COPY (SELECT * FROM {table}) TO STDOUT (FORMAT csv)", file)
+
+    def answer(self, query, since, until):
+        """(seconds, (attributed, sum of the touchpoints' ids)) for the installs of a time."""
+        began = time.monotonic()
+        answer = self.server.run(f"EXECUTE {query} (%s, %s)", (since, until))[0]
+        return time.monotonic() - began, answer
+
+
+SETTINGS = {"jit": "off", "work_mem": "256MB", "attribution.work_mem": "256MB", "attribution.batch_size": 200_000,
+            "max_parallel_workers_per_gather": 2, "effective_cache_size": "8GB", "shared_buffers": "4GB", "max_wal_size": "16GB",
+            "maintenance_work_mem": "1GB", "timezone": "UTC"}
+
+
+@measures(
+    Figure("backfill_vs_sql", "s", "The best of three formulations in SQL, with a B-tree on (device, app, time).", ratio_target=8),
+    Figure("backfill_vs_duckdb", "s", "DuckDB, ASOF JOIN on its own storage.", ratio_target=4),
+    Figure("backfill_vs_clickhouse", "s", "ClickHouse (chdb), ASOF JOIN on its own storage.", ratio_target=2),
+    Figure("index_size_vs_btree", "bytes", "The touch indexes of both tables; the peer's are those B-trees.", ratio_target=2))
+def backfill(bench):
+    peers.install(bench)
+    turns = bench.pick(5, 3)
+    with Server(**SETTINGS) as server, tempfile.TemporaryDirectory(dir="/var/tmp") as directory, contextlib.ExitStack() as others:
+        reference = Reference(bench, server)
+        reference.export(directory)
+        ways = {"ours": lambda: reference.decide(" " + OURS),
+                **{name: lambda query=query: reference.decide(query) for name, query in SQL.items()}}
+        for script in ("duckdb_asof", "clickhouse_asof"):
+            bench.progress(f"loading {script}")
+            peer = peers.Peer(script, directory, threads=2)
+            others.callback(peer.end)
+            ways[script] = peer.run
+        answers = {name: way()[1] for name, way in ways.items()}
+        if len(set(answers.values())) != 1:
+            raise WrongAnswer(f"the answers differ: {answers}")
+        bench.ready(server)
+        seconds = {name: [] for name in ways}
+        for turn in range(turns):
+            for name, way in ways.items():
+                taken, answer = way()
+                if answer != answers["ours"]:
+                    raise WrongAnswer(f"{name} answers {answer} now")
+                seconds[name].append(taken)
+                bench.progress(f"turn {turn + 1} of {turns}: {name} {taken:.2f} s")
+        median = {name: statistics.median(taken) for name, taken in seconds.items()}
+        best = min(SQL, key=median.get)
+        told = ", ".join(f"{name} {median[name]:.2f} s" for name in SQL)
+        size = (f"{reference.installs:,} installs, {reference.clicks:,} clicks, {reference.impressions:,} impressions;"
+                f" {answers['ours'][0]:,} attributed.")
+        return {"backfill_vs_sql": Value(median["ours"], median[best], f"{size} {told}."),
+                "backfill_vs_duckdb": Value(median["ours"], median["duckdb_asof"]),
+                "backfill_vs_clickhouse": Value(median["ours"], median["clickhouse_asof"]),
+                "index_size_vs_btree": Value(reference.index_bytes("touch"), reference.index_bytes("btree"))}
+
+
+@measures(
+    Figure("live2000_vs_sql", "ms", "2,000 new installs; by LATERAL.", ratio_target=10),
+    Figure("live1_vs_sql", "ms", "One new install; by LATERAL.", ratio_target=3))
+def live(bench):
+    turns = bench.pick(51, 5)
+    with Server(**SETTINGS) as server:
+        reference = Reference(bench, server)
+        counted = "SELECT count(touch), coalesce(sum(touch), 0)::bigint FROM ({}) AS decided"
+        server.run("PREPARE ours (timestamptz, timestamptz) AS "
+                   + counted.format(OURS.replace("attribute()", "attribute($1, $2)")))
+        server.run("PREPARE peer (timestamptz, timestamptz) AS "
+                   + counted.format(SQL["LATERAL"] + " WHERE i.at >= $1 AND i.at < $2"))
+        server.run("CREATE INDEX ON installs (at)")
+        server.run("VACUUM (ANALYZE) installs")
+        times = [at for at, in server.run("SELECT at FROM installs ORDER BY at")]
+        bench.ready(server)
+        values = {}
+        for name, count in (("live2000_vs_sql", 2000), ("live1_vs_sql", 1)):
+            seconds = {"ours": [], "peer": []}
+            for turn in range(turns + 5):
+                # Others each time; the first ones warm up.
+                first = (turn * 7919 + 1) * count % (len(times) - count)
+                answers = {}
+                for query, taken in seconds.items():
+                    one, answers[query] = reference.answer(query, times[first], times[first + count])
+                    if turn >= 5:
+                        taken.append(one * 1000)
+                if answers["ours"] != answers["peer"]:
+                    raise WrongAnswer(f"{name}: the answers differ: {answers}")
+                bench.progress(f"{name}: {turn + 1} of {turns + 5}")
+            values[name] = Value(statistics.median(seconds["ours"]), statistics.median(seconds["peer"]))
+        return values
