@@ -36,6 +36,11 @@ Buffer lock_ref(Relation index, const core::BucketRef &ref, std::size_t *at) {
   return buffer;
 }
 
+Place place_on(const core::DirectoryPage &page, std::uint32_t hash) {
+  const std::size_t at = page.find(hash);
+  return {page.refs()[at], page.last(at)};
+}
+
 core::BucketRef ref_of(Buffer head) {
   const core::BucketHeader &header = bucket_page(BufferGetPage(head)).header();
   return {header.low, BufferGetBlockNumber(head), header.stamp};
@@ -226,11 +231,21 @@ std::size_t write_some(Relation index, const Place &place, const core::TouchEntr
 
 Place locate(Relation index, std::uint32_t hash) {
   Buffer buffer = read_directory(index, hash, BUFFER_LOCK_SHARE);
-  const core::DirectoryPage page = directory_page(BufferGetPage(buffer));
-  const std::size_t at = page.find(hash);
-  const Place place{page.refs()[at], page.last(at)};
+  const Place place = place_on(directory_page(BufferGetPage(buffer)), hash);
   UnlockReleaseBuffer(buffer);
   return place;
+}
+
+Place Locator::operator()(std::uint32_t hash) {
+  const core::DirectoryPage copy(copy_, sizeof copy_);
+  if (!known_ || !copy.covers(hash)) {
+    Buffer buffer = read_directory(index_, hash, BUFFER_LOCK_SHARE);
+    Page page = BufferGetPage(buffer);
+    memcpy(copy_, contents(page), directory_page(page).lower());
+    UnlockReleaseBuffer(buffer);
+    known_ = true;
+  }
+  return place_on(copy, hash);
 }
 
 void write_entries(Relation index, const core::TouchEntry *entries, std::size_t count) {

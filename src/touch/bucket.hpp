@@ -22,6 +22,22 @@ struct Place {
 };
 Place locate(Relation index, std::uint32_t hash);
 
+/// The same for one hash after the other, by a copy of the directory page as long as they are on it: two of the five
+/// pages that a key takes otherwise. What it says is as good as when it was read, and that was after the snapshot was
+/// taken whose rows are looked for: what has been added since is of no interest.
+class Locator {
+public:
+  explicit Locator(Relation index) : index_(index) {}
+  Place operator()(std::uint32_t hash);
+  /// It was wrong: chains have other stamps by now.
+  void forget() { known_ = false; }
+
+private:
+  Relation index_;
+  bool known_ = false;
+  alignas(core::DirectoryHeader) std::byte copy_[kContents];
+};
+
 /// Calls `f(const core::BucketPage &) -> bool` for the pages of a bucket, newest first, each locked meanwhile, until it
 /// returns false. Returns false if the chain is another's by now: what was seen of it counts for nothing then.
 template <class F> bool walk(Relation index, const Place &place, BufferAccessStrategy strategy, F f) {

@@ -10,8 +10,9 @@ namespace attribution::touch {
 /// wanted; for some twice, where a bucket was changed meanwhile and is gone through again. `wanted` is by hash.
 template <class F> void visit(Relation index, std::span<const core::Wanted> wanted, F f) {
   core::KeySearch search;
+  Locator locate(index);
   for (std::size_t at = 0; at < wanted.size();) {
-    const Place place = locate(index, wanted[at].hash);
+    const Place place = locate(wanted[at].hash);
     std::size_t end = at + 1;
     while (end < wanted.size() && wanted[end].hash <= place.last)
       ++end;
@@ -21,6 +22,8 @@ template <class F> void visit(Relation index, std::span<const core::Wanted> want
           return page.header().older_newest >= search.since();
         }))
       at = end;
+    else
+      locate.forget();
   }
 }
 
