@@ -22,9 +22,11 @@ void define_options() {
 }
 
 bytea *parse_options(Datum reloptions, bool validate) {
-  static const relopt_parse_elt elements[] = {{"bucket_pages", RELOPT_TYPE_INT, offsetof(Options, bucket_pages)}};
-  return static_cast<bytea *>(
-      build_reloptions(reloptions, validate, kind, sizeof(Options), elements, lengthof(elements)));
+  relopt_parse_elt option{}; // which has more members in version 18
+  option.optname = "bucket_pages";
+  option.opttype = RELOPT_TYPE_INT;
+  option.offset = offsetof(Options, bucket_pages);
+  return static_cast<bytea *>(build_reloptions(reloptions, validate, kind, sizeof(Options), &option, 1));
 }
 
 int bucket_pages(Relation index) {
