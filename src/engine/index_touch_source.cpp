@@ -221,8 +221,8 @@ bool Gathering::begin(const std::vector<std::uint32_t> &which) {
   }
   wanted_.reserve(which.size());
   for (std::uint32_t i : which) {
-    const core::Micros since = std::max(core::minus(batch_.times[i], tier.lookback), core::kMinusInfinity + 1);
-    const core::Micros until = std::min(core::plus(batch_.times[i], tier.skew), core::kInfinity - 1);
+    const core::Micros since = window_since(batch_.times[i], tier.lookback);
+    const core::Micros until = window_until(batch_.times[i], tier.skew);
     wanted_.push_back({0, i, since, until});
     sought.since = std::min(sought.since, since);
     sought.until = std::max(sought.until, until);

@@ -64,13 +64,8 @@ void SqlTouchSource::run(const pg::Plan &plan, Batch &batch, const std::vector<s
   pg::Within within(memory);
   const pg::Type number = pg::Type::of(INT4OID, InvalidOid);
   const pg::Type time = pg::Type::of(TIMESTAMPTZOID, InvalidOid);
-  // Finite, even at the ends of time: a predicate should not meet touchpoints at infinity, which are never eligible.
-  const auto since = [&](std::uint32_t i) {
-    return std::max(core::minus(batch.times[i], question.before), core::kMinusInfinity + 1);
-  };
-  const auto until = [&](std::uint32_t i) {
-    return std::min(core::plus(batch.times[i], question.after), core::kInfinity - 1);
-  };
+  const auto since = [&](std::uint32_t i) { return window_since(batch.times[i], question.before); };
+  const auto until = [&](std::uint32_t i) { return window_until(batch.times[i], question.after); };
 
   core::Micros earliest = core::kInfinity;
   core::Micros latest = core::kMinusInfinity;

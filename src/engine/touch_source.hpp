@@ -6,6 +6,15 @@
 
 namespace attribution::engine {
 
+/// The ends of a conversion's window. Finite, even at the ends of time: a predicate should not meet touchpoints at
+/// infinity, which are never eligible.
+inline core::Micros window_since(core::Micros time, core::Micros before) noexcept {
+  return std::max(core::minus(time, before), core::kMinusInfinity + 1);
+}
+inline core::Micros window_until(core::Micros time, core::Micros after) noexcept {
+  return std::min(core::plus(time, after), core::kInfinity - 1);
+}
+
 /// Takes candidates as they are found. Called inside PostgreSQL's executor: no exceptions.
 class CandidateSink {
 public:
