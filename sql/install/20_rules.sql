@@ -106,10 +106,22 @@ $$;
 COMMENT ON FUNCTION attribution._guard_rule() IS 'Lets only those write a rule who have the privileges of its owner.';
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.rule
   FOR EACH ROW EXECUTE FUNCTION attribution._guard_rule();
+CREATE FUNCTION attribution._rule_altered() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'attribution_rule_altered';
+COMMENT ON FUNCTION attribution._rule_altered() IS 'Has all sessions forget what they know of rules, when this transaction commits.';
+CREATE TRIGGER altered AFTER INSERT OR UPDATE OR DELETE ON attribution.rule
+  FOR EACH ROW EXECUTE FUNCTION attribution._rule_altered();
+ALTER TABLE attribution.rule ENABLE ALWAYS TRIGGER altered;
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.rule_version
   FOR EACH ROW EXECUTE FUNCTION attribution._guard_rule();
+CREATE TRIGGER altered AFTER INSERT OR UPDATE OR DELETE ON attribution.rule_version
+  FOR EACH ROW EXECUTE FUNCTION attribution._rule_altered();
+ALTER TABLE attribution.rule_version ENABLE ALWAYS TRIGGER altered;
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.tier
   FOR EACH ROW EXECUTE FUNCTION attribution._guard_rule();
+CREATE TRIGGER altered AFTER INSERT OR UPDATE OR DELETE ON attribution.tier
+  FOR EACH ROW EXECUTE FUNCTION attribution._rule_altered();
+ALTER TABLE attribution.tier ENABLE ALWAYS TRIGGER altered;
 
 -- What one call works with: a version of a rule with the call's overrides. The engine reads it, and nothing else.
 CREATE FUNCTION attribution._micros(duration interval) RETURNS bigint

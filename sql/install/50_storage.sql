@@ -27,6 +27,9 @@ COMMENT ON COLUMN attribution.storage.place IS 'The schema of the tables.';
 SELECT pg_catalog.pg_extension_config_dump('attribution.storage', '');
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.storage
   FOR EACH ROW EXECUTE FUNCTION attribution._guard_rule();
+CREATE TRIGGER altered AFTER INSERT OR UPDATE OR DELETE ON attribution.storage
+  FOR EACH ROW EXECUTE FUNCTION attribution._rule_altered();
+ALTER TABLE attribution.storage ENABLE ALWAYS TRIGGER altered;
 
 -- The functions drop, alter and hand over what is named there, for whoever calls them: it must not be somebody else's.
 CREATE FUNCTION attribution._guard_storage() RETURNS trigger

@@ -149,6 +149,9 @@ COMMENT ON FUNCTION attribution._partitioning_guard() IS
   'range on a timestamptz column.';
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.partitioning
   FOR EACH ROW EXECUTE FUNCTION attribution._partitioning_guard();
+CREATE TRIGGER altered AFTER INSERT OR UPDATE OR DELETE ON attribution.partitioning
+  FOR EACH ROW EXECUTE FUNCTION attribution._rule_altered();
+ALTER TABLE attribution.partitioning ENABLE ALWAYS TRIGGER altered;
 COMMENT ON TRIGGER guard ON attribution.partitioning IS
   'Only a role with the privileges of a relation''s owner may write its row.';
 

@@ -25,8 +25,12 @@ void check_row(const Binding &binding, const pg::Rows &rows, std::uint64_t row) 
                     "Correct the row, or leave it out by the rule's filter: isfinite(" + binding.time.quoted + ").");
 }
 
-pg::Plan prepare(const Binding &binding, Oid reader) {
-  pg::Plan plan(conversions_in_range(binding), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID});
+pg::Plan prepare(const Binding &binding, core::Micros since, core::Micros until, Oid reader) {
+  const bool has_end = until != core::kInfinity;
+  const pg::Plan plan =
+      // A range with two ends is read by an index on the time, if there is one, however long it is.
+      pg::Plan::kept(conversions_in_range(binding, has_end), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID},
+                     has_end && core::is_finite(since) ? pg::Planning::once : pg::Planning::each_time);
   plan.refuse_volatile("conversions of rule \"" + binding.spec.name + "\"");
   plan.check_reader(reader);
   return plan;
@@ -138,7 +142,7 @@ void replace_if_less(const Binding &binding, Batch &batch, const pg::Rows &rows,
 ConversionReader::ConversionReader(const Binding &binding, core::Micros since, core::Micros until, Oid reader)
     : binding_(binding), id_order_(binding.id.type.oid),
       cursor_(
-          prepare(binding, reader),
+          prepare(binding, since, until, reader),
           {{TimestampTzGetDatum(since), false}, {TimestampTzGetDatum(until), false}, text_array(binding.spec.empty)}) {}
 
 bool ConversionReader::next(Batch &batch, std::uint32_t most, std::size_t bytes) {

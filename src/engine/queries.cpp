@@ -115,13 +115,12 @@ Oid id_collation(const Binding &binding) {
   return pg::is_deterministic(binding.id.type.collation) ? binding.id.type.collation : C_COLLATION_OID;
 }
 
-std::string conversions_in_range(const Binding &binding) {
+std::string conversions_in_range(const Binding &binding, bool has_end) {
   const std::string &relation = binding.conversions.name;
   const std::string time = "conversion." + binding.time.quoted;
   const std::string id = "conversion." + binding.id.quoted;
-  // 'infinity' has no end: a conversion at that time is to be met and refused, not passed over.
   std::string sql = "SELECT " + conversion_columns(binding, "true", "$3") + " FROM " + relation +
-                    " AS conversion WHERE " + time + " >= $1 AND (" + time + " < $2 OR $2 = 'infinity')" +
+                    " AS conversion WHERE " + time + " >= $1" + (has_end ? " AND " + time + " < $2" : "") +
                     and_filter(binding.spec.filter);
   if (!binding.id_is_unique)
     sql += " AND NOT EXISTS (SELECT FROM (SELECT " + id + " AS id, " + time + " AS at FROM " + relation +

@@ -15,8 +15,8 @@ std::string relation_name(Oid relation);
 Oid id_collation(const Binding &binding);
 
 /// Conversions with $1 <= time < $2, of several rows of one id the earliest, by (time, id). $3: the empty values,
-/// text[].
-std::string conversions_in_range(const Binding &binding);
+/// text[]. Without an end, one at 'infinity' is to be met and refused, not passed over.
+std::string conversions_in_range(const Binding &binding, bool has_end);
 /// All rows with the id $1, by time, whether or not they pass the rule's filter (kConversionPasses). $2: the empty
 /// values.
 std::string conversions_by_id(const Binding &binding);

@@ -5,34 +5,47 @@
 
 namespace attribution::pg {
 
-/// Raises "permission denied" unless the present user may do all that a planned statement asks of its relations.
-inline void check_permissions(PlannedStmt *statement) {
+/// Raises "permission denied" unless the present user may do all that a query asks of its own relations.
+inline void check_permissions(Query *query) {
 #if PG_VERSION_NUM >= 160000 // a61b1f748: permissions moved out of the range table
-  (void)ExecCheckPermissions(statement->rtable, statement->permInfos, true);
+  (void)ExecCheckPermissions(query->rtable, query->rteperminfos, true);
 #else
-  (void)ExecCheckRTPerms(statement->rtable, true);
+  (void)ExecCheckRTPerms(query->rtable, true);
 #endif
 }
 
 /// The relation that a range table entry is checked for, and as whom: InvalidOid is the present user.
 /// Returns InvalidOid for an entry that asks for nothing.
-inline Oid checked_relation(PlannedStmt *statement, RangeTblEntry *entry, Oid *as_user) {
+inline Oid checked_relation(Query *query, RangeTblEntry *entry, Oid *as_user) {
 #if PG_VERSION_NUM >= 160000
   if (entry->perminfoindex == 0)
     return InvalidOid;
-  RTEPermissionInfo *info = getRTEPermissionInfo(statement->permInfos, entry);
+  RTEPermissionInfo *info = getRTEPermissionInfo(query->rteperminfos, entry);
   *as_user = info->checkAsUser;
   return info->requiredPerms != 0 ? info->relid : InvalidOid;
 #else
-  (void)statement;
+  (void)query;
   *as_user = entry->checkAsUser;
   return entry->rtekind == RTE_RELATION && entry->requiredPerms != 0 ? entry->relid : InvalidOid;
 #endif
 }
 
+/// Calls `walker(node, context)` for the children of an analyzed tree's node; for those of a query, its subqueries too.
+inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context) {
+#if PG_VERSION_NUM >= 160000 // 1c27d16e6: walkers got a prototype
+  return IsA(node, Query)
+             ? query_tree_walker_impl(castNode(Query, node), reinterpret_cast<tree_walker_callback>(walker), context, 0)
+             : expression_tree_walker_impl(node, reinterpret_cast<tree_walker_callback>(walker), context);
+#else
+  const auto untyped = reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker));
+  return IsA(node, Query) ? query_tree_walker(castNode(Query, node), untyped, context, 0)
+                          : expression_tree_walker(node, untyped, context);
+#endif
+}
+
 /// Calls `walker(node, context)` for the children of a raw parse tree's node.
 inline bool walk_raw_expression(Node *node, bool (*walker)(Node *, void *), void *context) {
-#if PG_VERSION_NUM >= 160000 // 1c27d16e6: walkers got a prototype
+#if PG_VERSION_NUM >= 160000
   return raw_expression_tree_walker_impl(node, reinterpret_cast<tree_walker_callback>(walker), context);
 #else
   return raw_expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)), context);

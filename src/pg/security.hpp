@@ -46,6 +46,9 @@ public:
 
 private:
   static void pin(const char *setting, const char *value) {
+    // Most are so already, and a look costs less.
+    if (strcmp(GetConfigOption(setting, false, false), value) == 0)
+      return;
     set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
   }
 

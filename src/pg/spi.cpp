@@ -65,6 +65,26 @@ bool is_valid(SPIPlanPtr plan) {
   });
 }
 
+/// Checks what the queries of a tree, and theirs, ask of relations for the present user. Sets the relation, if there is
+/// one, whose row security applies.
+bool check_queries(Node *node, void *hidden) {
+  if (node == nullptr)
+    return false;
+  if (IsA(node, Query)) {
+    Query *query = castNode(Query, node);
+    check_permissions(query);
+    ListCell *cell = nullptr;
+    foreach (cell, query->rtable) {
+      Oid as_user = InvalidOid;
+      const Oid relation = checked_relation(query, lfirst_node(RangeTblEntry, cell), &as_user);
+      if (OidIsValid(relation) && !OidIsValid(as_user) &&
+          check_enable_rls(relation, GetUserId(), true) == RLS_ENABLED)
+        *static_cast<Oid *>(hidden) = relation;
+    }
+  }
+  return walk_expression(node, check_queries, hidden);
+}
+
 SPIPlanPtr prepare(const std::string &sql, const std::vector<Oid> &types, int planning) {
   SPIPlanPtr plan = call([&] {
     return SPI_prepare_cursor(sql.c_str(), static_cast<int>(types.size()), const_cast<Oid *>(types.data()),
@@ -192,29 +212,17 @@ bool Plan::is_immutable() const {
 void Plan::check_reader(Oid role) const {
   if (role == GetUserId())
     return; // the executor checks it
-  Oid hidden = InvalidOid;
-  call([&] {
+  const Oid hidden = call([&] {
     Oid user = InvalidOid;
     int context = 0;
     GetUserIdAndSecContext(&user, &context);
-    CachedPlan *cached = SPI_plan_get_cached_plan(plan_);
-    if (cached == nullptr)
-      elog(ERROR, "a plan of several statements");
     SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE);
-    ListCell *cell = nullptr;
-    foreach (cell, cached->stmt_list) {
-      PlannedStmt *statement = lfirst_node(PlannedStmt, cell);
-      check_permissions(statement);
-      ListCell *entry_cell = nullptr;
-      foreach (entry_cell, statement->rtable) {
-        Oid as_user = InvalidOid;
-        const Oid relation = checked_relation(statement, lfirst_node(RangeTblEntry, entry_cell), &as_user);
-        if (OidIsValid(relation) && !OidIsValid(as_user) && check_enable_rls(relation, role, true) == RLS_ENABLED)
-          hidden = relation;
-      }
-    }
+    Oid relation = InvalidOid;
+    ListCell *source = nullptr;
+    foreach (source, SPI_plan_get_plan_sources(plan_))
+      check_queries(reinterpret_cast<Node *>(static_cast<CachedPlanSource *>(lfirst(source))->query_list), &relation);
     SetUserIdAndSecContext(user, context);
-    ReleaseCachedPlan(cached, kept_ ? CurrentResourceOwner : nullptr); // whose the reference is depends on that
+    return relation;
   });
   if (OidIsValid(hidden)) {
     const char *name = call([&] {

@@ -1,0 +1,110 @@
+#include "entry/bound_rule.hpp"
+
+#include <unordered_map>
+
+extern "C" {
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_rule_altered);
+}
+
+namespace attribution::entry {
+
+namespace {
+
+using Rules = std::unordered_map<std::string, std::shared_ptr<const engine::Binding>>;
+/// With other overrides in each call there would be ever more.
+constexpr std::size_t kMostRules = 100;
+
+/// Never destroyed: the process's end is not the place to run destructors.
+Rules &known_rules() {
+  static auto *rules = new Rules;
+  return *rules;
+}
+bool altered = false; ///< since they were known
+
+void relation_altered(Datum, Oid) { altered = true; }
+void catalog_altered(Datum, int, uint32) { altered = true; }
+
+/// A rule is read from its tables (see attribution_rule_altered), from relations, types and who may do what. Any
+/// relation will do to forget all: that is seldom, and finding out which costs more.
+void watch_catalogs() {
+  static bool watched = false;
+  if (std::exchange(watched, true))
+    return;
+  pg::call([] {
+    CacheRegisterRelcacheCallback(relation_altered, 0);
+    for (int cache : {TYPEOID, PROCOID, OPEROID, CLAOID, COLLOID, NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM})
+      CacheRegisterSyscacheCallback(cache, catalog_altered, 0);
+  });
+}
+
+/// Takes note of what others have committed; whether all that is known still holds.
+bool is_current() {
+  pg::call([] { AcceptInvalidationMessages(); });
+  if (!altered)
+    return true;
+  known_rules().clear();
+  altered = false;
+  return false;
+}
+
+/// Whoever asks may read the rule, or not.
+std::string key_of(Datum rule, Datum overrides) {
+  const Oid user = GetUserId();
+  std::string key(reinterpret_cast<const char *>(&user), sizeof user);
+  for (Datum part : {rule, overrides}) {
+    const auto *value = pg::call([part] { return PG_DETOAST_DATUM(part); });
+    key.append(reinterpret_cast<const char *>(value), VARSIZE(value));
+  }
+  return key;
+}
+
+} // namespace
+
+AskedRule::AskedRule(Datum rule, Datum overrides) {
+  // A snapshot of before may show another rule.
+  if (IsolationUsesXactSnapshot()) {
+    engine::lock_relations(engine::load_spec(rule, overrides));
+    spec_ = engine::load_spec(rule, overrides);
+    return;
+  }
+  watch_catalogs();
+  key_ = key_of(rule, overrides);
+  is_current();
+  if (const auto found = known_rules().find(key_); found != known_rules().end()) {
+    known_ = found->second;
+    engine::lock_relations(known_->spec);
+    if (is_current())
+      return;
+    known_.reset();
+  }
+  // Retention moves a horizon under a lock that keeps everybody away. So the relations are locked first, and what the
+  // rule says of them is read, in a snapshot of its own, when nobody can drop their partitions any more.
+  engine::lock_relations(engine::load_spec(rule, overrides));
+  is_current();
+  const pg::FreshSnapshot snapshot;
+  spec_ = engine::load_spec(rule, overrides);
+}
+
+std::shared_ptr<const engine::Binding> AskedRule::bind() {
+  if (known_)
+    return known_;
+  const auto binding = std::make_shared<const engine::Binding>(engine::bind(std::move(spec_)));
+  known_ = binding;
+  if (!key_.empty() && is_current()) {
+    if (known_rules().size() >= kMostRules)
+      known_rules().clear();
+    known_rules()[key_] = binding;
+  }
+  return binding;
+}
+
+} // namespace attribution::entry
+
+// _rule_altered(): a trigger on the tables that rules are read from. Sessions forget what they know of rules when this
+// transaction commits.
+Datum attribution_rule_altered(PG_FUNCTION_ARGS) {
+  if (!CALLED_AS_TRIGGER(fcinfo))
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("_rule_altered() is a trigger")));
+  CacheInvalidateRelcache(reinterpret_cast<TriggerData *>(fcinfo->context)->tg_relation);
+  return PointerGetDatum(nullptr);
+}
