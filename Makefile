@@ -50,7 +50,7 @@ export_entry_points = -DPGDLLEXPORT='__attribute__((visibility("default")))'
 PG_CPPFLAGS = -Isrc $(asserts) $(export_entry_points) -isystem $(shell $(PG_CONFIG) --includedir-server)
 PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -fvisibility=hidden -fvisibility-inlines-hidden
 # PGXS links with the C compiler.
-SHLIB_LINK += -lstdc++
+SHLIB_LINK += -lstdc++ -Wl,--version-script=src/exports.map
 # No bitcode: the server never inlines these functions, and PGXS would compile it with other flags.
 override with_llvm = no
 
@@ -74,7 +74,7 @@ build_flags = $(CXX) $(CXXFLAGS) $(CPPFLAGS) $(SHLIB_LINK) $(VERSION) $(OBJS)
 	$(file >$@.new,$(build_flags))
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-$(shlib): .build-flags
+$(shlib): .build-flags src/exports.map
 
 # The directory is a prerequisite too: a part that was removed must not live on in the script.
 $(install_script): $(sort $(wildcard sql/install/*.sql)) sql/install attribution.control

@@ -84,6 +84,20 @@ inline Buffer extend(Relation relation) {
 #endif
 }
 
+/// Pins a page of the main fork, if this buffer still has it.
+inline bool read_where_it_was(Relation relation, BlockNumber block, Buffer buffer) {
+#if PG_VERSION_NUM >= 160000 // b0a55e432: relfilenodes became locators
+  const bool is_there = ReadRecentBuffer(relation->rd_locator, MAIN_FORKNUM, block, buffer);
+#else
+  const bool is_there = ReadRecentBuffer(relation->rd_node, MAIN_FORKNUM, block, buffer);
+#endif
+  if (is_there) {
+    pgstat_count_buffer_read(relation);
+    pgstat_count_buffer_hit(relation);
+  }
+  return is_there;
+}
+
 /// Reads from a temporary file, which must have as much.
 inline void read_exactly(BufFile *file, void *to, std::size_t size) {
 #if PG_VERSION_NUM >= 160000 // 20428d344: reading too little is an error of its own

@@ -77,8 +77,7 @@ bool check_queries(Node *node, void *hidden) {
     foreach (cell, query->rtable) {
       Oid as_user = InvalidOid;
       const Oid relation = checked_relation(query, lfirst_node(RangeTblEntry, cell), &as_user);
-      if (OidIsValid(relation) && !OidIsValid(as_user) &&
-          check_enable_rls(relation, GetUserId(), true) == RLS_ENABLED)
+      if (OidIsValid(relation) && !OidIsValid(as_user) && check_enable_rls(relation, GetUserId(), true) == RLS_ENABLED)
         *static_cast<Oid *>(hidden) = relation;
     }
   }

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "touch/page.hpp"
+#include "touch/recent.hpp"
 
 namespace attribution::touch {
 
@@ -43,7 +44,8 @@ private:
 template <class F> bool walk(Relation index, const Place &place, BufferAccessStrategy strategy, F f) {
   for (BlockNumber block = place.ref.head; block != InvalidBlockNumber;) {
     CHECK_FOR_INTERRUPTS();
-    Buffer buffer = read_page(index, block, BUFFER_LOCK_SHARE, strategy);
+    Buffer buffer =
+        strategy != nullptr ? read_page(index, block, BUFFER_LOCK_SHARE, strategy) : read_recent(index, block);
     Page page = BufferGetPage(buffer);
     if (kind_of(page) != core::PageKind::bucket || bucket_page(page).header().stamp != place.ref.stamp) {
       UnlockReleaseBuffer(buffer);

@@ -9,21 +9,46 @@ namespace attribution::touch {
 /// Calls `f(const core::Wanted &, const core::TouchEntry &)` for each entry with the hash and a time of somebody who is
 /// wanted; for some twice, where a bucket was changed meanwhile and is gone through again. `wanted` is by hash.
 template <class F> void visit(Relation index, std::span<const core::Wanted> wanted, F f) {
+  // So many buckets ahead their pages are fetched.
+  constexpr std::size_t kAhead = 4;
+  struct Stop {
+    Place place;
+    std::size_t begin, end; ///< who is wanted there
+  };
+  Stop stops[kAhead];
+  std::size_t known = 0; // who has a stop
+  std::size_t planned = 0;
+  std::size_t done = 0;
   core::KeySearch search;
   Locator locate(index);
-  for (std::size_t at = 0; at < wanted.size();) {
-    const Place place = locate(wanted[at].hash);
-    std::size_t end = at + 1;
-    while (end < wanted.size() && wanted[end].hash <= place.last)
-      ++end;
-    search.begin(wanted.subspan(at, end - at));
-    if (walk(index, place, nullptr, [&](const core::BucketPage &page) {
+  const auto plan_next = [&] {
+    Stop &stop = stops[planned % kAhead];
+    stop.place = locate(wanted[known].hash);
+    stop.begin = known;
+    while (known < wanted.size() && wanted[known].hash <= stop.place.last)
+      ++known;
+    stop.end = known;
+    fetch_ahead(index, stop.place.ref.head);
+    ++planned;
+  };
+  for (;;) {
+    while (planned - done < kAhead && known < wanted.size())
+      plan_next();
+    if (done == planned)
+      return;
+    const Stop &stop = stops[done % kAhead];
+    search.begin(wanted.subspan(stop.begin, stop.end - stop.begin));
+    if (walk(index, stop.place, nullptr, [&](const core::BucketPage &page) {
           search.search(page, f);
           return page.header().older_newest >= search.since();
-        }))
-      at = end;
-    else
-      locate.forget();
+        })) {
+      ++done;
+      continue;
+    }
+    // The bucket was changed since the directory was read: on from here with what it says now.
+    locate.forget();
+    known = stop.begin;
+    planned = done;
   }
 }
 
