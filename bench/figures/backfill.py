@@ -78,11 +78,11 @@ TIERS = (("click", "clicks", "7 days"), ("impression", "impressions", "1 day"))
 class Reference:
     """The tables and the rule, loaded."""
 
-    def __init__(self, bench, server):
+    def __init__(self, bench, server, installs=None, touchpoints=None, btree=True):
         self.bench, self.server = bench, server
-        small = bench.pick(1, 40)
-        self.installs, self.clicks, self.impressions = 200_000 // small, 8_000_000 // small, 10_000_000 // small
-        self.devices = 2_000_000 // small
+        self.installs = installs or bench.pick(200_000, 5_000)
+        touchpoints = touchpoints or bench.pick(18_000_000, 450_000)
+        self.clicks, self.impressions, self.devices = touchpoints * 4 // 9, touchpoints * 5 // 9, touchpoints // 9
         for table, first, days, rows in (("clicks", 0, 8, self.clicks), ("impressions", 1_000_000_000, 2, self.impressions)):
             server.run(f"CREATE TABLE {table} (id bigint, at timestamptz, app int, device uuid) PARTITION BY RANGE (at)")
             server.run("SELECT attribution.make_partitions(%s, '2026-01-01 00:00+00'::timestamptz + %s, '2026-01-09 00:00+00')",
@@ -96,7 +96,8 @@ class Reference:
         for tier, table, lookback in TIERS:
             bench.progress(f"indexing {table}")
             server.run(f"CREATE INDEX {table}_touch ON {table} USING touch (app, device, at)")
-            server.run(f"CREATE INDEX {table}_btree ON {table} (device, app, at)")
+            if btree:
+                server.run(f"CREATE INDEX {table}_btree ON {table} (device, app, at)")
             server.run("SELECT attribution.add_tier('installs', %s, %s, '{app,device}', %s, id_column => 'id', time_column => 'at')",
                        (tier, table, lookback))
         server.run("SELECT attribution.activate('installs')")
