@@ -26,7 +26,7 @@ ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared a
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
-check_goals = help list-regress demo bench check check-lint check-unit check-mutants check-regress check-pgtap check-dump \
+check_goals = help list-regress demo bench check check-lint check-unit check-mutants check-fuzz check-regress check-pgtap check-dump \
 	check-worker check-replication check-standby check-cron check-worlds check-schedules check-chaos check-data check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
@@ -95,6 +95,7 @@ help:
 	@echo '  check-lint            layering, exported symbols, format, clang-tidy, shellcheck, pgspot'
 	@echo '  check-unit            unit tests of the core, with sanitizers'
 	@echo '  check-mutants         seeded faults in the core, which the unit tests must find'
+	@echo '  check-fuzz            the page format of touch indexes and its search; for an hour with test/fuzz/run --seconds 3600'
 	@echo '  check-regress         pg_regress and isolation tests'
 	@echo '  check-pgtap           pgTAP'
 	@echo '  check-dump            rules, decisions and a backlog survive pg_dump and restore'
