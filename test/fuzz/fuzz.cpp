@@ -196,6 +196,8 @@ void find(Input &input) {
 /// Arbitrary bytes as a directory page or a root; those that are sound name one bucket for each hash.
 template <class Page> void look_up(Page page, std::uint32_t low, std::uint32_t high, Input &input) {
   demand(page.count() > 0 && page.count() <= page.capacity(), "a sound page has one at least, and no more than fit");
+  for (std::size_t i = 1; i < page.count(); ++i)
+    demand(page.refs()[i - 1].first < page.refs()[i].first, "the ranges of a sound page are in order");
   for (int i = 0; i < 20; ++i) {
     const auto hash = static_cast<std::uint32_t>(low + input.take<std::uint32_t>() % (std::uint64_t{high} - low + 1));
     const std::size_t at = page.find(hash);
@@ -221,6 +223,11 @@ void direct(Input &input) {
         page.insert(at + 1, {hash, hash, hash});
     }
     demand(page.is_sound(), "a directory page that was written is sound");
+    // As a fault would have it: two of a range, a count that is too large, or any byte.
+    if (const std::size_t i = input.below(page.count()); i > 0 && input.take<std::uint8_t>() % 4 == 0)
+      page.refs()[i].first = page.refs()[i - 1].first;
+    if (input.take<std::uint8_t>() % 4 == 0)
+      page.header().count = static_cast<std::uint16_t>(page.capacity() + input.below(4));
     for (std::size_t i = input.below(4); i > 0; --i)
       contents.bytes()[input.below(contents.size())] = input.take<std::byte>();
   }
