@@ -216,7 +216,8 @@ void direct(Input &input) {
   } else {
     page.begin(0, UINT32_MAX);
     page.insert(0, {0, kNoBlock, 0});
-    for (std::size_t i = input.below(page.capacity()); i > 0; --i) {
+    // Every other one is full, if the input is long enough.
+    for (std::size_t i = std::min(input.below(2 * page.capacity()), page.capacity() - 1); i > 0; --i) {
       const auto hash = input.take<std::uint32_t>();
       const std::size_t at = page.find(hash);
       if (page.refs()[at].first != hash)
