@@ -26,7 +26,7 @@ ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared a
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
-check_goals = help list-regress demo bench check check-lint check-unit check-mutants check-fuzz check-regress check-pgtap check-dump \
+check_goals = help list-regress demo bench bench-day check check-lint check-unit check-mutants check-fuzz check-regress check-pgtap check-dump \
 	check-worker check-replication check-standby check-cron check-worlds check-schedules check-chaos check-data check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
@@ -91,6 +91,7 @@ help:
 	@echo 'make, make install, make installcheck   as for any PGXS extension; ASSERTS=1 turns assertions on'
 	@echo 'make demo             a tour on a throw-away server'
 	@echo 'make bench            the figures of bench/results.md, measured anew; bench/run NAME .. measures some'
+	@echo 'make bench-day        a day of a big publisher, which takes hours and 70 GB; a hundredth of it with DAY_SCALE=100'
 	@echo 'make check            all of these, with what they need installed first:'
 	@echo '  check-lint            layering, exported symbols, format, clang-tidy, shellcheck, pgspot'
 	@echo '  check-unit            unit tests of the core, with sanitizers'
@@ -117,6 +118,9 @@ demo:
 
 bench:
 	bench/run
+
+bench-day:
+	bench/day/run
 
 check:
 	test/check
