@@ -72,6 +72,8 @@ def load(bench, server, until):
         INSERT INTO game.installs_installations SELECT 'com.example.game' || n % 3, md5(n::text)::uuid,
           timestamptz '{until}' - interval '2 days' - n % 78 * interval '1 day', md5('known' || n)::uuid
         FROM generate_series({first}::bigint, {last}::bigint) AS n""")
+    # They count where the events don't reach back to.
+    server.run("UPDATE attribution.partitioning SET horizon = %s WHERE relation = 'game.events'::regclass", (until - datetime.timedelta(days=1.5),))
     bench.progress("VACUUM")
     server.run("VACUUM (ANALYZE)")
 
