@@ -22,11 +22,11 @@ REGRESS = \
 	gathering
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
-ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index
+ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index broken_chain
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
-check_goals = help list-regress demo bench check check-lint check-unit check-mutants check-regress check-pgtap check-dump \
+check_goals = help list-regress demo bench bench-day check check-lint check-unit check-mutants check-fuzz check-regress check-pgtap check-dump \
 	check-worker check-replication check-standby check-cron check-worlds check-schedules check-chaos check-data check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
@@ -91,10 +91,12 @@ help:
 	@echo 'make, make install, make installcheck   as for any PGXS extension; ASSERTS=1 turns assertions on'
 	@echo 'make demo             a tour on a throw-away server'
 	@echo 'make bench            the figures of bench/results.md, measured anew; bench/run NAME .. measures some'
+	@echo 'make bench-day        a day of a big publisher, which takes hours and 70 GB; a hundredth of it with DAY_SCALE=100'
 	@echo 'make check            all of these, with what they need installed first:'
 	@echo '  check-lint            layering, exported symbols, format, clang-tidy, shellcheck, pgspot'
 	@echo '  check-unit            unit tests of the core, with sanitizers'
 	@echo '  check-mutants         seeded faults in the core, which the unit tests must find'
+	@echo '  check-fuzz            the page format of touch indexes and its search; for an hour with test/fuzz/run --seconds 3600'
 	@echo '  check-regress         pg_regress and isolation tests'
 	@echo '  check-pgtap           pgTAP'
 	@echo '  check-dump            rules, decisions and a backlog survive pg_dump and restore'
@@ -116,6 +118,9 @@ demo:
 
 bench:
 	bench/run
+
+bench-day:
+	bench/day/run
 
 check:
 	test/check

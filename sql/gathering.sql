@@ -83,11 +83,26 @@ DROP INDEX clicks_touch;
 CREATE INDEX ON clicks_1 USING touch (device, app, at);
 CREATE INDEX ON clicks_default USING touch (device, app, at);
 SELECT * FROM gather();
+SET attribution.batch_size = 7; -- some batches reach no further than the indexes
+SELECT * FROM gather();
+SELECT * FROM gather('{"path": "all", "model": "first_touch"}');
+RESET attribution.batch_size;
 -- An index that knows only some of the rows.
 CREATE INDEX clicks_some ON clicks_2 USING touch (device, app, at) WHERE kind = 'click';
 SELECT * FROM gather();
 DROP INDEX clicks_some;
 CREATE INDEX ON clicks_2 USING touch (app, device, at); -- in another order
+SELECT * FROM gather();
+-- An index that is not valid, as CREATE INDEX CONCURRENTLY leaves one that failed. It knows nothing of these.
+UPDATE pg_index SET indisvalid = false, indisready = false WHERE indrelid = 'clicks_2'::regclass;
+INSERT INTO clicks SELECT 400000 + i, '2026-01-02'::timestamptz + i * interval '20 s', i % 3, 'd' || i % 400, 'click', NULL FROM generate_series(1, 4000) AS i;
+SELECT * FROM gather();
+SET attribution.batch_size = 7;
+SELECT * FROM gather();
+RESET attribution.batch_size;
+UPDATE pg_index SET indisready = true WHERE indrelid = 'clicks_2'::regclass; -- it is written again, and lacks some
+SELECT * FROM gather();
+REINDEX TABLE clicks_2; -- which makes it valid
 SELECT * FROM gather();
 -- Row security that holds for the rule's owner: only plain SQL goes by it.
 CREATE ROLE regress_gathering;

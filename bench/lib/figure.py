@@ -11,6 +11,7 @@ class Figure:
     better: str = "lower"               # or "higher"
     target: float = None                # below it, or at least that much where higher is better
     ratio_target: float = None          # at least so many times better than the peer
+    across: str = None                  # what the points of its curve are over
 
     def ratio(self, value):
         """How many times better than the peer."""
@@ -38,10 +39,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Value:
-    """What was measured of a figure. `note`: what a reader must know of this very measurement."""
+    """What was measured of a figure. `note`: what a reader must know of this very measurement. `points`: (size, seconds) of its
+    curve, and those of the peer."""
     ours: float
     peer: float = None
     note: str = ""
+    points: list = ()
+    peer_points: list = ()
 
 
 class WrongAnswer(Exception):

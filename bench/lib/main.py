@@ -11,6 +11,8 @@ import time
 import traceback
 
 sys.dont_write_bytecode = True
+# Figures may go by the workload of others.
+sys.path.append(os.path.join(os.path.dirname(__file__), "../figures"))
 
 import disk
 from figure import WrongAnswer

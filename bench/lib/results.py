@@ -1,6 +1,9 @@
 """The results: a JSON file that figures are merged into, and a table made from it."""
 
 import json
+import re
+
+import plot
 
 HEAD = """# Figures
 
@@ -29,13 +32,31 @@ class Results:
         ratio = significant(figure.ratio(value))
         self.figures[figure.name] = {"ours": significant(value.ours), "peer": significant(value.peer), "ratio": ratio,
                                      "unit": figure.unit, "note": value.note, **stamp}
+        if value.points:
+            curves = {"ours": value.points, "peer": value.peer_points}
+            self.figures[figure.name]["curves"] = {name: [[size, significant(seconds)] for size, seconds in points]
+                                                   for name, points in curves.items() if points}
 
     def write(self):
         known = {figure.name for figures in self.groups.values() for figure in figures}
         kept = {name: value for name, value in sorted(self.figures.items()) if name in known}
         self.json.parent.mkdir(parents=True, exist_ok=True)
         self.json.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+        (self.json.parent / "plots").mkdir(exist_ok=True)
         self.table.write_text(self.markdown(kept))
+
+    def plots(self, title, figures, kept):
+        """Writes those of a group; returns the lines that show them."""
+        plots = {}
+        rows = [(figure.name, kept[figure.name]["ratio"], figure.ratio_target) for figure in figures if kept[figure.name]["ratio"]]
+        if rows:
+            plots[re.sub("[^a-z]+", "_", title.lower())] = plot.bars(rows)
+        for figure in figures:
+            if curves := kept[figure.name].get("curves"):
+                plots[figure.name] = plot.curves(figure.across, curves)
+        for name, svg in plots.items():
+            (self.json.parent / "plots" / f"{name}.svg").write_text(svg)
+        return "".join(f"![{name}](plots/{name}.svg)\n\n" for name in plots)
 
     def markdown(self, kept):
         settings = ", ".join(f"`{name} = {value}`" for name, value in self.settings.items())
@@ -43,7 +64,7 @@ class Results:
         for (title, text), figures in self.groups.items():
             there = [figure for figure in figures if figure.name in kept]
             if there:
-                parts.append(f"\n## {title}\n\n{text}\n\n" + "".join(self.lines(there, kept)))
+                parts.append(f"\n## {title}\n\n{text}\n\n" + self.plots(title, there, kept) + "".join(self.lines(there, kept)))
         return "".join(parts)
 
     @staticmethod

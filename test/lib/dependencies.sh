@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of the groups named as arguments, if any is missing:
-#     build server pgtap cron python client peers unit lint versions
+#     build server pgtap cron python client peers unit fuzz lint versions
 # The PostgreSQL version is that of PG_CONFIG, or else the distribution's.
 set -euo pipefail
 
@@ -49,6 +49,7 @@ for group; do
     client) packages+=(python3-psycopg2) ;;
     peers) packages+=(python3-venv) ;;
     unit) packages+=(make g++ libgtest-dev) ;;
+    fuzz) packages+=(make clang-14 libclang-rt-14-dev libstdc++-12-dev) ;;
     lint) packages+=(clang-format-14 clang-tidy-14 shellcheck git python3-venv) ;;
     versions) packages+=(debootstrap git) ;;
     *)
