@@ -53,7 +53,7 @@ public:
     const std::string when = in_words(age) + (age < 0 ? " after" : " before") + " the conversion";
     switch (reason) {
     case Reason::won:
-      return std::string(binding_.rule.model == core::Model::last_touch ? "the last" : "the first") +
+      return std::string(binding_.rule.model.kind == core::Model::last_touch ? "the last" : "the first") +
              " eligible touchpoint of its path, " + when;
     case Reason::later_touch:
       return "eligible, but a touchpoint " + in_words(core::minus(winner_->time, touch.time)) + " later won";
@@ -63,7 +63,7 @@ public:
       return "eligible, but tier \"" + binding_.spec.tiers[winner_->tier].name + "\" is stronger";
     case Reason::tie:
       return "eligible, but another touchpoint of the same microsecond comes " +
-             std::string(binding_.rule.model == core::Model::last_touch ? "later" : "earlier") + " in the path's order";
+             std::string(binding_.rule.model.kind == core::Model::last_touch ? "later" : "earlier") + " in the path's order";
     case Reason::duplicate:
       return "the winning touchpoint again: the same id and time";
     case Reason::outside_window:
@@ -231,7 +231,7 @@ void explain(const Binding &binding, SqlTouchSource &source, Datum conversion_id
   Decider decider(binding, source, core::Keep::winners, memory);
   decider.decide(batch, [&](std::uint32_t, const core::Decision &decision, TouchRowStore &rows) {
     const core::Touch *winner =
-        decision.path.empty() ? nullptr : &decision.path[core::winner(binding.rule.model, decision.path.size())];
+        decision.path.empty() ? nullptr : &decision.path[core::winner(binding.rule.model.kind, decision.path.size())];
     const Narrator narrator(binding, batch, winner);
     std::vector<core::Touch> touches;
     touches.reserve(binding.tiers.size() * (kMostExplained + 1));

@@ -165,7 +165,7 @@ void Decided::add(const core::Decision &decision, TouchRowStore &rows) {
   pg::Within within(memory);
   const auto conversion = static_cast<std::uint32_t>(headers.size());
   Header header{!decision.path.empty(), 0, static_cast<std::uint32_t>(credits.size()), 0};
-  for_each_credit(binding.rule.model, decision, [&](int position, const core::Touch *touch, double share) {
+  for_each_credit(binding.rule.model.kind, decision, [&](int position, const core::Touch *touch, double share) {
     Credit credit{conversion, position, touch == nullptr, 0, Datum(0), 0, share};
     if (touch != nullptr) {
       credit.tier = touch->tier;

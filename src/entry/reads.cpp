@@ -73,7 +73,7 @@ struct EmitCredits {
 
   static void put(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i,
                   const core::Decision &decision, engine::TouchRowStore &rows, pg::ResultSet &result) {
-    engine::for_each_credit(binding.rule.model, decision, [&](int position, const core::Touch *touch, double credit) {
+    engine::for_each_credit(binding.rule.model.kind, decision, [&](int position, const core::Touch *touch, double credit) {
       result.set_as(kId, binding.id.type, batch.ids[i]);
       result.set(kTime, TimestampTzGetDatum(batch.times[i]));
       result.set_text(kOutcome, touch != nullptr ? "attributed" : "organic");
@@ -101,7 +101,7 @@ struct EmitOutlook {
 
   static void put(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i,
                   const core::Decision &decision, engine::TouchRowStore &rows, pg::ResultSet &result) {
-    engine::for_each_credit(binding.rule.model, decision, [&](int position, const core::Touch *touch, double) {
+    engine::for_each_credit(binding.rule.model.kind, decision, [&](int position, const core::Touch *touch, double) {
       result.set_as(kId, binding.id.type, batch.ids[i]);
       result.set(kTime, TimestampTzGetDatum(batch.times[i]));
       result.set_text(kOutcome, touch != nullptr ? "attributed" : "organic");
@@ -142,7 +142,7 @@ struct EmitTouchpoints {
     for (std::size_t at = 0; at < length; ++at) {
       result.set(kPosition, Int32GetDatum(static_cast<std::int32_t>(at) + 1));
       result.set(kLength, Int32GetDatum(static_cast<std::int32_t>(length)));
-      put_touch(decision.path[at], core::credit(binding.rule.model, at, length));
+      put_touch(decision.path[at], core::credit(binding.rule.model.kind, at, length));
     }
     for (const core::Touch &touch : decision.rest)
       put_touch(touch, 0);

@@ -207,7 +207,7 @@ TEST(Decide, AgreesWithTheNaivePathWhateverTheOrderOfArrival) {
     ASSERT_EQ(short_decision.path.empty(), expected.empty());
     if (expected.empty())
       continue;
-    const bool last = rule.model == Model::last_touch;
+    const bool last = rule.model.kind == Model::last_touch;
     const Touch &winner = last ? short_decision.path.back() : short_decision.path.front();
     const Touch &right = last ? expected.back() : expected.front();
     ASSERT_EQ(rows.id(winner), rows.id(right));
