@@ -33,6 +33,19 @@ GRANT EXECUTE ON FUNCTION
   attribution._can_use_cron(),
   attribution._schedules()
 TO attribution_reader;
+-- Models of anybody's paths read nothing but their arguments.
+GRANT EXECUTE ON FUNCTION
+  attribution.heuristics(text[], float8, float8, text[]),
+  attribution.markov(text[], float8),
+  attribution.markov(text[], float8, float8, float8),
+  attribution.markov(text[], float8, float8, float8, integer),
+  attribution.transitions(text[], float8, float8, integer),
+  attribution.shapley(text[], float8),
+  attribution.shapley(text[], float8, float8),
+  attribution.shapley_ordered(text[], float8),
+  attribution.shapley_ordered(text[], float8, float8),
+  attribution.shapley_conversion_rate(text[], float8, float8, float8)
+TO attribution_reader;
 
 -- A rule is run by whoever has its owner's privileges; the functions and the guards see to that.
 GRANT EXECUTE ON PROCEDURE
