@@ -19,7 +19,8 @@ REGRESS = \
 	keeping \
 	dead_letters \
 	touch_index \
-	gathering
+	gathering \
+	path_models
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
 ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index
@@ -27,7 +28,7 @@ ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
 check_goals = help list-regress demo bench check check-lint check-unit check-mutants check-regress check-pgtap check-dump \
-	check-worker check-replication check-standby check-cron check-worlds check-schedules check-chaos check-data check-versions
+	check-worker check-replication check-standby check-cron check-worlds check-models check-schedules check-chaos check-data check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
 ifneq ($(filter-out $(check_goals),$(goals)),)
@@ -103,6 +104,7 @@ help:
 	@echo '  check-standby         a standby that is promoted in the middle of the load'
 	@echo '  check-cron            schedules that the real pg_cron runs'
 	@echo '  check-worlds          random worlds against the plain SQL oracle'
+	@echo '  check-models          models over whole paths against an oracle, and known answers'
 	@echo '  check-schedules       random schedules of changes and runs against the oracle on what is left'
 	@echo '  check-chaos           exactly once under fire: 25 faults; 1,000 with test/chaos/run --faults 1000'
 	@echo '  check-data            known answers on public data; ATTRIBUTION_DATA names its directory'
