@@ -20,7 +20,8 @@ REGRESS = \
 	dead_letters \
 	touch_index \
 	gathering \
-	path_models
+	path_models \
+	models
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
 ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index

@@ -23,10 +23,6 @@ void divide_by_sum(std::span<double> weights) noexcept {
 
 std::size_t winner(Model model, std::size_t length) noexcept { return model == Model::first_touch ? 0 : length - 1; }
 
-double credit(Model model, std::size_t position, std::size_t length) noexcept {
-  return position == winner(model, length) ? 1.0 : 0.0;
-}
-
 Weigher::Weigher(ModelSpec model, std::vector<Channel> named) : model_(std::move(model)), named_(std::move(named)) {}
 
 bool Weigher::is_named(Channel channel) const noexcept { return std::ranges::find(named_, channel) != named_.end(); }
@@ -93,7 +89,8 @@ void Weigher::weigh_position(std::span<double> credits) const noexcept {
     credits.front() = model_.first;
     credits.back() = model_.last;
   }
-  divide_by_sum(credits); // the shares may be a little more than 1 together
+  if (model_.first + model_.last > 1) // by a little, which parse_model() lets pass
+    divide_by_sum(credits);
 }
 
 void Weigher::weigh_decay(std::span<const PathStep> path, std::span<double> credits) const noexcept {

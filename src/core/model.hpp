@@ -12,9 +12,6 @@ namespace attribution::core {
 /// The position that a single-touch model gives all the credit, of a path of `length` >= 1; 0 is the oldest.
 std::size_t winner(Model model, std::size_t length) noexcept;
 
-/// The credit of the touchpoint at `position` of a path, by a single-touch model.
-double credit(Model model, std::size_t position, std::size_t length) noexcept;
-
 /// A touchpoint as models see it. Without channels all are of one.
 struct PathStep {
   Micros time = 0;

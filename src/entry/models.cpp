@@ -8,6 +8,7 @@
 #include "pg/arrays.hpp"
 
 extern "C" {
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_check_model);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_heuristics_add);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_heuristics_end);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_markov_add);
@@ -200,6 +201,13 @@ struct ConversionRateState final : PathModel {
 };
 
 } // namespace
+
+Datum attribution_check_model(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    (void)entry::model_of(pg::call([&] { return text_to_cstring(PG_GETARG_TEXT_PP(0)); }));
+    return Datum(0);
+  });
+}
 
 Datum attribution_heuristics_add(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {

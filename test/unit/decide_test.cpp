@@ -91,15 +91,6 @@ TEST(Decide, OfRowsThatDifferTheLeastByTextStandsForTheTouchpoint) {
   EXPECT_EQ(rows.text(decision.path[0]), "a");
 }
 
-TEST(Model, CreditGoesToOneEndOfThePath) {
-  EXPECT_EQ(credit(Model::last_touch, 2, 3), 1.0);
-  EXPECT_EQ(credit(Model::last_touch, 0, 3), 0.0);
-  EXPECT_EQ(credit(Model::first_touch, 0, 3), 1.0);
-  EXPECT_EQ(credit(Model::first_touch, 2, 3), 0.0);
-  EXPECT_EQ(credit(Model::first_touch, 0, 1), 1.0);
-  EXPECT_EQ(credit(Model::last_touch, 0, 1), 1.0);
-}
-
 TEST(Explain, EveryLoserHasItsReason) {
   const Rule rule = rule_of(PathKind::first_match, Model::last_touch);
   FakeRows rows;
