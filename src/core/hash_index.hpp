@@ -36,7 +36,7 @@ public:
 
   /// Adds an entry that is not there; places are given in order, from 0.
   std::uint32_t add(std::uint64_t hash) {
-    if (2 * (count_ + 1) > slots_.size())
+    if (2 * (std::size_t{count_} + 1) > slots_.size())
       grow();
     hashes_.push_back(hash);
     put(hash, count_);

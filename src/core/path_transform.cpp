@@ -1,8 +1,9 @@
 #include "core/path_transform.hpp"
 
+#include "core/channels.hpp"
+
 #include <algorithm>
 #include <charconv>
-#include <map>
 
 namespace attribution::core {
 
@@ -15,14 +16,17 @@ std::string_view trim(std::string_view text) {
 }
 
 void keep_first_of_each(std::vector<NamedStep> &path, bool numbers) {
-  std::map<std::string, std::uint32_t> times;
+  Channels channels;
+  std::vector<unsigned> times; // by channel
   std::vector<NamedStep> kept;
-  for (NamedStep &step : path)
-    if (times[step.channel]++ == 0)
+  for (NamedStep &step : path) {
+    const Channel channel = channels.number(step.channel);
+    times.resize(channels.size());
+    if (times[channel]++ == 0)
       kept.push_back(std::move(step));
-  for (NamedStep &step : kept)
-    if (numbers)
-      step.channel += "(" + std::to_string(times[step.channel]) + ")";
+  }
+  for (std::size_t i = 0; numbers && i < kept.size(); ++i) // channels have their numbers as they come
+    kept[i].channel += "(" + std::to_string(times[i]) + ")";
   path = std::move(kept);
 }
 

@@ -77,7 +77,8 @@ void Crediting::ask_author(core::Micros conversion_time, std::span<const core::T
     const double weight = null ? -1 : DatumGetFloat8(value);
     if (!std::isfinite(weight) || weight < 0)
       throw pg::Error(ERRCODE_DATA_EXCEPTION, what + " gives a touchpoint a weight that is none",
-                      "Touchpoint " + std::to_string(row + 1) + " of " + std::to_string(path.size()) +
+                      "Touchpoint " + std::to_string(static_cast<int>(row) + 1) + " of " +
+                          std::to_string(static_cast<int>(path.size())) +
                           " has a weight that is null, negative or not finite.",
                       "Weights are finite, and at least 0.");
     credits_[row] = weight;
@@ -86,7 +87,7 @@ void Crediting::ask_author(core::Micros conversion_time, std::span<const core::T
   pg::call([&] { SPI_freetuptable(rows.table); });
   if (!any)
     throw pg::Error(ERRCODE_DATA_EXCEPTION, what + " gives all touchpoints of a path the weight 0",
-                    "The path has " + std::to_string(path.size()) + " touchpoints.");
+                    "The path has " + std::to_string(static_cast<int>(path.size())) + " touchpoints.");
 }
 
 } // namespace attribution::engine

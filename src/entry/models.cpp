@@ -260,8 +260,8 @@ Datum attribution_markov_end(PG_FUNCTION_ARGS) {
       ResultWork work(state.channels.bytes() + state.bytes());
       credits = core::markov(state.transitions, channels, work);
     } catch (const core::OutOfBudget &) {
-      entry::raise_out_of_memory("the Markov chain of " + std::to_string(state.transitions.states().size()) +
-                                 " states");
+      entry::raise_out_of_memory("the Markov chain of " +
+                                 std::to_string(static_cast<int>(state.transitions.states().size())) + " states");
     }
     const core::PathCount total = state.transitions.total();
     for (const core::MarkovCredit &credit : credits) {
