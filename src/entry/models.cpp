@@ -27,6 +27,10 @@ namespace {
 
 using namespace attribution;
 
+std::string decimal(std::size_t number) {
+  return pg::call([&] { return psprintf("%zu", number); });
+}
+
 /// What is counted of paths, row by row.
 struct PathModel {
   virtual ~PathModel() = default;
@@ -155,7 +159,7 @@ MarkovState &markov_state(FunctionCallInfo fcinfo, int order_argument) {
   }
   if (order < 1 || order > static_cast<int>(core::Transitions::kMostOrder))
     throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                    "order must be between 1 and " + std::to_string(core::Transitions::kMostOrder));
+                    "order must be between 1 and " + decimal(core::Transitions::kMostOrder));
   auto &state = ::state<MarkovState>(fcinfo, [&] { return std::make_unique<MarkovState>(order); });
   if (state.transitions.order() != static_cast<unsigned>(order))
     throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "order must be the same for all paths");
@@ -191,7 +195,7 @@ struct ConversionRateState final : PathModel {
     if (channels.size() > core::ConversionRateGame::kMostChannels)
       throw pg::Error(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                       "the conversion rate game is played by at most " +
-                          std::to_string(core::ConversionRateGame::kMostChannels) + " channels",
+                          decimal(core::ConversionRateGame::kMostChannels) + " channels",
                       "All their coalitions have to be tried, which are twice as many with each channel.",
                       "Leave out or join channels, or use attribution.shapley(), which has no such limit.");
     game.add(path, count);
@@ -260,8 +264,7 @@ Datum attribution_markov_end(PG_FUNCTION_ARGS) {
       ResultWork work(state.channels.bytes() + state.bytes());
       credits = core::markov(state.transitions, channels, work);
     } catch (const core::OutOfBudget &) {
-      entry::raise_out_of_memory("the Markov chain of " +
-                                 std::to_string(static_cast<int>(state.transitions.states().size())) + " states");
+      entry::raise_out_of_memory("the Markov chain of " + decimal(state.transitions.states().size()) + " states");
     }
     const core::PathCount total = state.transitions.total();
     for (const core::MarkovCredit &credit : credits) {

@@ -77,7 +77,7 @@ std::vector<core::NamedStep> transformed(FunctionCallInfo fcinfo) {
 }
 
 /// The touchpoints of keys without a conversion, by the rule's strongest tier: those within its lookback of the key's
-/// last. $1, $2: the range; $3: the empty values.
+/// last. $1, $2: the range; $3: the empty values; $4: the lookback, int8.
 std::string null_paths(const engine::Binding &binding) {
   using engine::joined;
   const engine::BoundTier &tier = binding.tiers.front();
@@ -138,7 +138,7 @@ std::string null_paths(const engine::Binding &binding) {
                  matches,
                  conversion_filter,
                  ")) AS touch WHERE \"?last\" - \"?time\" <= ",
-                 std::to_string(binding.rule.tiers.front().lookback),
+                 "$4",
                  " * interval '1 microsecond' GROUP BY ",
                  key_names});
 }
@@ -192,12 +192,13 @@ Datum attribution_null_paths(PG_FUNCTION_ARGS) {
     const engine::Binding &binding = rule.binding();
     if (binding.tiers.empty())
       return Datum(0);
-    const pg::Plan plan(null_paths(binding), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID});
+    const pg::Plan plan(null_paths(binding), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, INT8OID});
     plan.refuse_volatile("null paths of rule \"" + binding.spec.name + "\"");
     plan.check_reader(rule.reader());
     pg::Cursor cursor(plan, {{TimestampTzGetDatum(range.since), false},
                              {TimestampTzGetDatum(range.until), false},
-                             engine::text_array(binding.spec.empty)});
+                             engine::text_array(binding.spec.empty),
+                             {Int64GetDatum(binding.rule.tiers.front().lookback), false}});
     constexpr long kAtOnce = 1000;
     while (true) {
       const pg::Rows rows = cursor.fetch(kAtOnce);
