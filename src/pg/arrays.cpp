@@ -19,6 +19,7 @@ Datum text(std::string_view text) {
 
 Datum text_array(const std::vector<std::string_view> &texts) {
   std::vector<Datum> values;
+  values.reserve(texts.size());
   for (const std::string_view value : texts)
     values.push_back(text(value));
   return call([&] {
