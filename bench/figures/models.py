@@ -14,7 +14,7 @@ import peers
 from figure import Figure, Value, WrongAnswer, measures
 from server import Server
 
-SETTINGS = {"jit": "off", "work_mem": "256MB", "attribution.work_mem": "1GB", "shared_buffers": "4GB", "max_wal_size": "16GB",
+SETTINGS = {"jit": "off", "work_mem": "256MB", "attribution.work_mem": "1GB", "attribution.batch_size": 50_000, "shared_buffers": "4GB", "max_wal_size": "16GB",
             "max_parallel_workers_per_gather": 0, "timezone": "UTC"}
 MODELS = "{first_touch,last_touch,linear,position_based}"
 # What a warehouse package would generate.
