@@ -19,15 +19,18 @@ REGRESS = \
 	keeping \
 	dead_letters \
 	touch_index \
-	gathering
+	gathering \
+	path_models \
+	models
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
 ISOLATION = rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index broken_chain
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
-check_goals = help list-regress demo bench bench-day check check-lint check-unit check-mutants check-fuzz check-regress check-pgtap check-dump \
-	check-worker check-replication check-standby check-cron check-worlds check-schedules check-chaos check-data check-versions
+check_goals = help list-regress demo bench bench-day check check-lint check-unit check-mutants check-fuzz check-regress check-pgtap \
+	check-dump check-worker check-replication check-standby check-cron check-worlds check-models check-schedules check-chaos check-data \
+	check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
 ifneq ($(filter-out $(check_goals),$(goals)),)
@@ -105,6 +108,7 @@ help:
 	@echo '  check-standby         a standby that is promoted in the middle of the load'
 	@echo '  check-cron            schedules that the real pg_cron runs'
 	@echo '  check-worlds          random worlds against the plain SQL oracle'
+	@echo '  check-models          models over whole paths against an oracle, and known answers'
 	@echo '  check-schedules       random schedules of changes and runs against the oracle on what is left'
 	@echo '  check-chaos           exactly once under fire: 25 faults; 1,000 with test/chaos/run --faults 1000'
 	@echo '  check-data            known answers on public data; ATTRIBUTION_DATA names its directory'

@@ -17,7 +17,7 @@ SELECT attribution.create_rule('r', 'game.installs', 'ctid', 'at');
 SELECT attribution.create_rule('r', 'game.installs', 'point', 'at');
 SELECT attribution.create_rule('r', 'game.installs', 'uid', 'local');
 SELECT attribution.create_rule('r', 'game.installs', 'uid', 'at', path => 'some');
-SELECT attribution.create_rule('r', 'game.installs', 'uid', 'at', model => 'linear');
+SELECT attribution.create_rule('r', 'game.installs', 'uid', 'at', model => 'best_touch');
 SELECT attribution.create_rule('r', 'game.installs', 'uid', 'at', empty => '{NULL}');
 SELECT attribution.create_rule('r', 'game.installs', 'uid', 'at', filter => 'note = ');
 SELECT attribution.create_rule('r', 'game.installs', 'uid', 'at', filter => 'true) OR (true');

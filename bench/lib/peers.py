@@ -37,11 +37,15 @@ class Peer:
             raise WrongAnswer(f"{self.name} ended with status {self.process.wait()}")
         return json.loads(line)
 
+    def ask(self, line):
+        """What it answers to a line."""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.answer()
+
     def run(self):
         """(seconds, (attributed, sum of the touchpoints' ids))"""
-        self.process.stdin.write("run\n")
-        self.process.stdin.flush()
-        answer = self.answer()
+        answer = self.ask("run")
         return answer["seconds"], (answer["attributed"], answer["sum"])
 
     def end(self):

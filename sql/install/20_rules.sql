@@ -28,9 +28,9 @@ CREATE TABLE attribution.rule_version (
   reattribution_window interval NOT NULL DEFAULT '90 days',
   allowed_lateness interval NOT NULL DEFAULT '24 hours',
   settlement interval NOT NULL DEFAULT '0',
+  channel text,
   PRIMARY KEY (rule, version),
   CONSTRAINT path_is_known CHECK (path IN ('first_match', 'all')),
-  CONSTRAINT model_is_known CHECK (model IN ('last_touch', 'first_touch')),
   CONSTRAINT empty_has_no_null CHECK (pg_catalog.array_position(empty, NULL) IS NULL)
 );
 COMMENT ON TABLE attribution.rule_version IS 'What a rule says, version by version. The newest is the draft until it is activated.';
@@ -41,6 +41,7 @@ COMMENT ON COLUMN attribution.rule_version.carry IS 'Columns of the touch tables
 COMMENT ON COLUMN attribution.rule_version.installation_key IS 'SQL expressions on a conversion that say what is installed where; empty: nothing is told apart as new or reinstall.';
 COMMENT ON COLUMN attribution.rule_version.reattribution_window IS 'A conversion of a key is new again when it is more than this after the last new one.';
 COMMENT ON COLUMN attribution.rule_version.allowed_lateness IS 'How long after its arrival a conversion is decided again, for touchpoints that come late.';
+COMMENT ON COLUMN attribution.rule_version.channel IS 'SQL expression over touch: the channel of a touchpoint, for models that tell channels apart; null: its tier.';
 COMMENT ON COLUMN attribution.rule_version.settlement IS 'How long after its arrival a conversion waits for its first decision.';
 
 CREATE TABLE attribution.tier (
@@ -177,7 +178,7 @@ COMMENT ON FUNCTION attribution._require_owner(text) IS 'Raises an error for a r
 
 CREATE FUNCTION attribution._spec(of_rule text, overrides jsonb)
 RETURNS TABLE (rule text, version integer, owner oid, conversions oid, id_column text, time_column text, filter text,
-  path text, model text, empty text[], value_column text, carry text[], installation_key text[],
+  path text, model text, channel text, empty text[], value_column text, carry text[], installation_key text[],
   reattribution_window bigint, allowed_lateness bigint, conversions_horizon timestamptz, decisions oid, credits oid,
   decisions_history oid, credits_history oid, pending oid, installations oid, refiltered boolean, tier text, touchpoints oid, touch_id_column text, touch_time_column text,
   match text[], conversion_match text[], conflict text[], conversion_conflict text[], touch_filter text,
@@ -229,6 +230,11 @@ BEGIN
   wanted_path := coalesce(overrides ->> 'path', chosen.path);
   wanted_model := coalesce(overrides ->> 'model', chosen.model);
   PERFORM attribution._check_rule(wanted_path, wanted_model);
+  -- It runs as the rule's owner.
+  IF wanted_model ~ '^\s*weighted' AND wanted_model <> chosen.model THEN
+    RAISE EXCEPTION 'override "model" must not name a function' USING ERRCODE = 'insufficient_privilege',
+      HINT = 'A rule weighs by the function that its own model names.';
+  END IF;
 
   FOR name, value IN SELECT * FROM jsonb_each(coalesce(overrides -> 'lookback', '{}'))
                      UNION ALL SELECT w #>> '{}', 'null' FROM jsonb_array_elements(coalesce(overrides -> 'without_tiers', '[]')) AS w LOOP
@@ -247,7 +253,7 @@ BEGIN
 
   RETURN QUERY
     SELECT wanted.rule, chosen.version, wanted.owner::oid, chosen.conversions::oid, chosen.id_column::text,
-      chosen.time_column::text, chosen.filter, wanted_path, wanted_model, chosen.empty, chosen.value_column::text,
+      chosen.time_column::text, chosen.filter, wanted_path, wanted_model, chosen.channel, chosen.empty, chosen.value_column::text,
       chosen.carry::text[], chosen.installation_key, attribution._micros(chosen.reattribution_window),
       attribution._micros(chosen.allowed_lateness), attribution._horizon(chosen.conversions), s.decisions::oid, s.credits::oid,
       s.decisions_history::oid, s.credits_history::oid, s.pending::oid, s.installations::oid,
@@ -265,6 +271,10 @@ END
 $$;
 COMMENT ON FUNCTION attribution._spec(text, jsonb) IS 'A rule as one call sees it: one row a tier, strongest first; durations in microseconds.';
 
+CREATE FUNCTION attribution._check_model(model text) RETURNS void
+LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'attribution_check_model';
+COMMENT ON FUNCTION attribution._check_model(text) IS 'Raises an error for a text that is no model.';
+
 CREATE FUNCTION attribution._check_rule(path text, model text, empty text[] DEFAULT '{}') RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -272,10 +282,7 @@ BEGIN
     RAISE EXCEPTION 'unknown path "%"', path USING ERRCODE = 'invalid_parameter_value',
       HINT = 'A path is first_match (the strongest tier that has any touchpoint) or all.';
   END IF;
-  IF model IS NULL OR model <> ALL (ARRAY['last_touch', 'first_touch']) THEN
-    RAISE EXCEPTION 'unknown model "%"', model USING ERRCODE = 'invalid_parameter_value',
-      HINT = 'A model is last_touch or first_touch.';
-  END IF;
+  PERFORM attribution._check_model(coalesce(model, ''));
   IF array_position(empty, NULL) IS NOT NULL THEN
     RAISE EXCEPTION 'empty must not hold null' USING ERRCODE = 'null_value_not_allowed',
       DETAIL = 'A null is never a key, whatever empty says.';

@@ -29,7 +29,7 @@ BEGIN
   END IF;
   INSERT INTO attribution.rule_version
     SELECT v.rule, newest + 1, v.conversions, v.id_column, v.time_column, v.filter, v.path, v.model, v.empty, now(),
-      v.value_column, v.carry, v.installation_key, v.reattribution_window, v.allowed_lateness, v.settlement
+      v.value_column, v.carry, v.installation_key, v.reattribution_window, v.allowed_lateness, v.settlement, v.channel
     FROM attribution.rule_version AS v WHERE v.rule = of_rule AND v.version = newest;
   INSERT INTO attribution.tier
     SELECT t.rule, newest + 1, t.tier, t.strength, t.touchpoints, t.id_column, t.time_column, t.match, t.conversion_match,
@@ -164,7 +164,7 @@ CREATE FUNCTION attribution.create_rule(rule text, conversions regclass, id_colu
   empty text[] DEFAULT '{"",00000000-0000-0000-0000-000000000000}', value_column name DEFAULT NULL,
   carry name[] DEFAULT '{}', installation_key text[] DEFAULT '{}', reattribution_window interval DEFAULT '90 days',
   allowed_lateness interval DEFAULT '24 hours', settlement interval DEFAULT '0', decisions text DEFAULT NULL,
-  credits text DEFAULT NULL)
+  credits text DEFAULT NULL, channel text DEFAULT NULL)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF rule IS NULL OR rule = '' OR octet_length(rule) > 37 THEN
@@ -184,15 +184,18 @@ BEGIN
   INSERT INTO attribution.rule_version
     VALUES (rule, 1, conversions, id_column, time_column, nullif(filter, ''), path, model, coalesce(empty, '{}'), now(),
       nullif(value_column, ''), coalesce(carry, '{}'), coalesce(installation_key, '{}'), reattribution_window,
-      allowed_lateness, settlement);
+      allowed_lateness, settlement, nullif(channel, ''));
   PERFORM attribution._name_storage(rule, conversions, decisions, credits);
   PERFORM attribution._settle(rule, 1);
   RETURN 1;
 END
 $$;
-COMMENT ON FUNCTION attribution.create_rule(text, regclass, name, name, text, text, text, text[], name, name[], text[], interval, interval, interval, text, text) IS
+COMMENT ON FUNCTION attribution.create_rule(text, regclass, name, name, text, text, text, text[], name, name[], text[], interval, interval, interval, text, text, text) IS
 'Makes a rule over a table of conversions; add tiers to it next. It belongs to you and runs with your rights.
-filter: SQL condition on the table''s columns; path: first_match or all; model: last_touch or first_touch;
+filter: SQL condition on the table''s columns; path: first_match or all; model: first_touch,
+last_touch, last_non_direct, linear, linear_distinct, position_based(0.4, 0.4), time_decay(7 days), w_shaped(channel, 0.3, 0.3,
+0.3), or weighted(function), of (integer, integer, interval): the place of a touchpoint, their number, its age. channel: SQL
+expression on touch.column, by default the name of the tier;
 empty: values, by their text, that are no key. value_column: what a conversion is worth. carry: columns of the touch
 tables that decisions keep, such as network. installation_key: SQL expressions on a conversion; of those with one key the
 first is new, and so is one more than reattribution_window after the last new one; the others are reinstalls.
@@ -293,7 +296,7 @@ conversion it may be. strict: it must be before it. before: the tier it goes bef
 CREATE FUNCTION attribution.alter_rule(rule text, filter text DEFAULT NULL, path text DEFAULT NULL,
   model text DEFAULT NULL, empty text[] DEFAULT NULL, value_column name DEFAULT NULL, carry name[] DEFAULT NULL,
   installation_key text[] DEFAULT NULL, reattribution_window interval DEFAULT NULL,
-  allowed_lateness interval DEFAULT NULL, settlement interval DEFAULT NULL)
+  allowed_lateness interval DEFAULT NULL, settlement interval DEFAULT NULL, channel text DEFAULT NULL)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   draft integer := attribution._draft(rule);
@@ -311,13 +314,14 @@ BEGIN
     installation_key = coalesce(alter_rule.installation_key, v.installation_key),
     reattribution_window = coalesce(alter_rule.reattribution_window, v.reattribution_window),
     allowed_lateness = coalesce(alter_rule.allowed_lateness, v.allowed_lateness),
-    settlement = coalesce(alter_rule.settlement, v.settlement)
+    settlement = coalesce(alter_rule.settlement, v.settlement),
+    channel = nullif(coalesce(alter_rule.channel, v.channel), '')
   WHERE v.rule = alter_rule.rule AND v.version = draft;
   PERFORM attribution._settle(rule, draft);
   RETURN draft;
 END
 $$;
-COMMENT ON FUNCTION attribution.alter_rule(text, text, text, text, text[], name, name[], text[], interval, interval, interval) IS
+COMMENT ON FUNCTION attribution.alter_rule(text, text, text, text, text[], name, name[], text[], interval, interval, interval, text) IS
 'Changes settings of a rule in its draft; null keeps a setting, '''' or ''{}'' clears it. Returns the draft''s version;
 activate() puts it in force, and reattribute() applies it to what is decided.';
 
@@ -444,7 +448,7 @@ CREATE VIEW attribution.rules AS
     CASE WHEN v.version = r.active_version THEN 'active'
          WHEN v.version > coalesce(r.active_version, 0) THEN 'draft' ELSE 'past' END AS state,
     v.conversions, v.id_column, v.time_column, v.filter, v.path, v.model, v.empty, v.created_at, v.value_column,
-    v.carry, v.installation_key, v.reattribution_window, v.allowed_lateness, v.settlement, r.enabled
+    v.carry, v.installation_key, v.reattribution_window, v.allowed_lateness, v.settlement, r.enabled, v.channel
   FROM attribution.rule AS r JOIN attribution.rule_version AS v USING (rule);
 COMMENT ON VIEW attribution.rules IS 'Rules and their versions: active, draft or past.';
 

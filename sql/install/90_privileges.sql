@@ -9,6 +9,17 @@ GRANT EXECUTE ON FUNCTION
   attribution.attribute(text, timestamptz, timestamptz, jsonb),
   attribution.touchpoints(text, timestamptz, timestamptz, jsonb),
   attribution.explain(text, "any", jsonb),
+  attribution.conversion_paths(text, timestamptz, timestamptz, jsonb),
+  attribution.null_paths(text, timestamptz, timestamptz, jsonb),
+  attribution.paths(text, timestamptz, timestamptz, text[], jsonb),
+  attribution.compare_models(text, timestamptz, timestamptz, text[], jsonb),
+  attribution.markov_of(text, timestamptz, timestamptz, integer, text[], jsonb),
+  attribution.shapley_of(text, timestamptz, timestamptz, text[], jsonb),
+  attribution.shapley_ordered_of(text, timestamptz, timestamptz, text[], jsonb),
+  attribution.contributors(text, timestamptz, timestamptz, integer, jsonb),
+  attribution.assists(text, timestamptz, timestamptz, jsonb),
+  attribution.path_lengths(text, timestamptz, timestamptz, jsonb),
+  attribution.time_lags(text, timestamptz, timestamptz, interval, jsonb),
   attribution._attribute(text, timestamptz, timestamptz, jsonb),
   attribution._touchpoints(text, timestamptz, timestamptz, jsonb),
   attribution._explain(text, "any", jsonb),
@@ -17,6 +28,7 @@ GRANT EXECUTE ON FUNCTION
   attribution._micros(interval),
   attribution._check_duration(text, interval),
   attribution._check_rule(text, text, text[]),
+  attribution._check_model(text),
   attribution.decisions_as_of(text, timestamptz),
   attribution._kept(text),
   attribution.diff(text, jsonb, timestamptz, timestamptz, name[]),
@@ -32,6 +44,22 @@ GRANT EXECUTE ON FUNCTION
   attribution._cron_schema(),
   attribution._can_use_cron(),
   attribution._schedules()
+TO attribution_reader;
+-- Models of anybody's paths read nothing but their arguments.
+GRANT EXECUTE ON FUNCTION
+  attribution.transform_path(text[], text[]),
+  attribution.path_places(text[], text[]),
+  attribution.share(numeric, float8[]),
+  attribution.heuristics(text[], float8, float8, text[]),
+  attribution.markov(text[], float8),
+  attribution.markov(text[], float8, float8, float8),
+  attribution.markov(text[], float8, float8, float8, integer),
+  attribution.transitions(text[], float8, float8, integer),
+  attribution.shapley(text[], float8),
+  attribution.shapley(text[], float8, float8),
+  attribution.shapley_ordered(text[], float8),
+  attribution.shapley_ordered(text[], float8, float8),
+  attribution.shapley_conversion_rate(text[], float8, float8, float8)
 TO attribution_reader;
 
 -- A rule is run by whoever has its owner's privileges; the functions and the guards see to that.

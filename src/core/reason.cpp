@@ -75,7 +75,7 @@ Reason explain(const Rule &rule, Micros conversion_time, const Decision &decisio
     return reason_of(eligibility);
 
   // An eligible touchpoint means a path, and a path a winner.
-  const Touch &winner = decision.path[core::winner(rule.model, decision.path.size())];
+  const Touch &winner = decision.path[core::winner(rule.model.kind, decision.path.size())];
 
   if (same_touchpoint(rule, touch, winner, rows)) {
     if (touch.tier != winner.tier)

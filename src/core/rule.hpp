@@ -4,6 +4,7 @@
 #include "core/time.hpp"
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace attribution::core {
@@ -15,7 +16,37 @@ enum class PathKind : std::uint8_t {
 };
 
 /// How the credit is divided over the path.
-enum class Model : std::uint8_t { last_touch, first_touch };
+enum class Model : std::uint8_t {
+  last_touch,
+  first_touch,
+  last_non_direct, ///< the newest whose channel is none of the named; if there is none, the newest
+  linear,          ///< equally
+  linear_distinct, ///< equally over the distinct channels, then equally over the touchpoints of each
+  position_based,  ///< shares for the first and the last, the rest equally over those between
+  time_decay,      ///< half as much for each half-life before the newest
+  w_shaped,        ///< shares for the first, the milestone and the last, the rest equally over the others
+  weighted         ///< in proportion to weights that somebody else computes
+};
+
+/// A model with its settings; those of other models don't matter.
+struct ModelSpec {
+  ModelSpec(Model kind = Model::last_touch) : kind(kind) {} // NOLINT: a model is one with default settings
+  Model kind;
+  double first = 0.4, last = 0.4; ///< shares of position_based and w_shaped
+  double milestone = 0.3;
+  Micros half_life = Micros{7} * 86'400'000'000;
+  std::vector<std::string> channels; ///< those that last_non_direct passes over; the milestone of w_shaped
+  std::string function;              ///< the weights' author
+};
+
+/// Whether one touchpoint gets all the credit, which its place alone decides.
+constexpr bool is_single_touch(Model model) noexcept {
+  return model == Model::last_touch || model == Model::first_touch;
+}
+/// Whether credit depends on channels.
+constexpr bool needs_channels(Model model) noexcept {
+  return model == Model::last_non_direct || model == Model::linear_distinct || model == Model::w_shaped;
+}
 
 /// One way to match. Tiers are numbered by strength: 0 is the strongest.
 struct Tier {
@@ -27,7 +58,7 @@ struct Tier {
 
 struct Rule {
   PathKind path = PathKind::first_match;
-  Model model = Model::last_touch;
+  ModelSpec model;
   std::vector<Tier> tiers; ///< strongest first
 };
 

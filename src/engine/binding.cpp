@@ -1,5 +1,6 @@
 #include "engine/binding.hpp"
 
+#include "core/model_text.hpp"
 #include "engine/expression.hpp"
 #include "engine/queries.hpp"
 #include "pg/expression.hpp"
@@ -296,14 +297,6 @@ core::PathKind path_of(const std::string &name) {
   throw Error(ERRCODE_INTERNAL_ERROR, "unknown path " + in_quotes(name));
 }
 
-core::Model model_of(const std::string &name) {
-  if (name == "last_touch")
-    return core::Model::last_touch;
-  if (name == "first_touch")
-    return core::Model::first_touch;
-  throw Error(ERRCODE_INTERNAL_ERROR, "unknown model " + in_quotes(name));
-}
-
 /// Whether a unique index says that no two rows of the conversion relation have the same id.
 bool has_unique_id(const Binding &binding) {
   const pg::Rows rows = pg::query(
@@ -354,7 +347,7 @@ Binding bind(RuleSpec spec) {
                                                       " can not be both the id and the time of a conversion");
   binding.id_is_unique = has_unique_id(binding);
   binding.rule.path = path_of(spec.path);
-  binding.rule.model = model_of(spec.model);
+  binding.rule.model = core::parse_model(spec.model); // SQL has checked it
 
   binding.touch_id = pg::Type::of(TEXTOID, DEFAULT_COLLATION_OID);
   for (const TierSpec &tier_spec : spec.tiers) {

@@ -1,5 +1,6 @@
 #include "engine/check.hpp"
 
+#include "engine/credits.hpp"
 #include "engine/expression.hpp"
 #include "engine/installations.hpp"
 #include "engine/touch_source.hpp"
@@ -18,6 +19,9 @@ bool check(const Binding &binding, Oid reader) {
     const std::string of_tier = " of tier \"" + spec.name + "\"";
     if (!spec.filter.empty())
       (void)prepare_expression(condition_on(tier.touchpoints, "touch", spec.filter), "filter" + of_tier);
+    if (!binding.spec.channel.empty())
+      (void)prepare_expression("SELECT " + channel_of(binding) + " FROM " + tier.touchpoints.name + " AS touch",
+                               "channel, for tier \"" + spec.name + "\"");
     if (!spec.predicate.empty())
       (void)prepare_expression("SELECT FROM " + tier.touchpoints.name + " AS touch CROSS JOIN " +
                                    binding.conversions.name + " AS conversion WHERE (" + spec.predicate + "\n)",
@@ -30,10 +34,11 @@ bool check(const Binding &binding, Oid reader) {
   } nowhere;
   Batch nothing;
   const ConversionReader none(binding, core::kMinusInfinity, core::kMinusInfinity, reader);
-  SqlTouchSource source(binding, reader, 0);
+  SqlTouchSource source(binding, reader, 0, true);
   for (std::size_t tier = 0; tier < binding.tiers.size(); ++tier)
     source.gather(nothing, {}, tier, nowhere);
   source.prepare_near_misses();
+  const Crediting crediting(binding);
   const Installations installations(binding, reader, 0);
   const pg::Plan claimed(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID});
   return immutable;

@@ -1,7 +1,7 @@
 #include "engine/explain.hpp"
 
 #include "core/eligibility.hpp"
-#include "core/model.hpp"
+#include "engine/credits.hpp"
 
 namespace attribution::engine {
 
@@ -46,16 +46,21 @@ public:
   Narrator(const Binding &binding, const Batch &batch, const core::Touch *winner)
       : binding_(binding), time_(batch.times[0]), batch_(batch), winner_(winner) {}
 
-  std::string verdict(Reason reason, const core::Touch &touch) const {
+  std::string verdict(Reason reason, const core::Touch &touch, double credit) const {
     const TierSpec &spec = binding_.spec.tiers[touch.tier];
     const core::Tier &tier = binding_.rule.tiers[touch.tier];
     const core::Micros age = core::minus(time_, touch.time);
     const std::string when = in_words(age) + (age < 0 ? " after" : " before") + " the conversion";
     switch (reason) {
     case Reason::won:
-      return std::string(binding_.rule.model == core::Model::last_touch ? "the last" : "the first") +
+      if (!core::is_single_touch(binding_.rule.model.kind))
+        return "gets " + pg::call([&] { return std::string(psprintf("%.6g", 100 * credit)); }) + " % by model " +
+               binding_.spec.model + ", " + when;
+      return std::string(binding_.rule.model.kind == core::Model::last_touch ? "the last" : "the first") +
              " eligible touchpoint of its path, " + when;
     case Reason::later_touch:
+      if (!core::is_single_touch(binding_.rule.model.kind))
+        return "eligible and in the path, but model " + binding_.spec.model + " gives it nothing";
       return "eligible, but a touchpoint " + in_words(core::minus(winner_->time, touch.time)) + " later won";
     case Reason::earlier_touch:
       return "eligible, but a touchpoint " + in_words(core::minus(touch.time, winner_->time)) + " earlier won";
@@ -63,7 +68,8 @@ public:
       return "eligible, but tier \"" + binding_.spec.tiers[winner_->tier].name + "\" is stronger";
     case Reason::tie:
       return "eligible, but another touchpoint of the same microsecond comes " +
-             std::string(binding_.rule.model == core::Model::last_touch ? "later" : "earlier") + " in the path's order";
+             std::string(binding_.rule.model.kind == core::Model::last_touch ? "later" : "earlier") +
+             " in the path's order";
     case Reason::duplicate:
       return "the winning touchpoint again: the same id and time";
     case Reason::outside_window:
@@ -143,7 +149,18 @@ private:
 struct Line {
   core::Touch touch;
   Reason reason;
+  double credit = 0;
 };
+
+/// The winners first, then what was eligible, then what was not.
+void sort_lines(std::vector<Line> &lines) {
+  std::stable_sort(lines.begin(), lines.end(), [](const Line &a, const Line &b) {
+    const auto rank = [](Reason reason) { return reason == Reason::won ? 0 : reason <= Reason::duplicate ? 1 : 2; };
+    if (rank(a.reason) != rank(b.reason))
+      return rank(a.reason) < rank(b.reason);
+    return a.touch.tier < b.touch.tier;
+  });
+}
 
 /// Candidates with their reasons: the winner first, then those that were eligible, then those that were not.
 std::vector<Line> reasons_of(const Binding &binding, core::Micros time, const std::vector<core::Touch> &touches,
@@ -155,17 +172,33 @@ std::vector<Line> reasons_of(const Binding &binding, core::Micros time, const st
     if (reason == Reason::won && won)
       reason = Reason::duplicate;
     won = won || reason == Reason::won;
-    lines.push_back({touch, reason});
+    lines.push_back({touch, reason, reason == Reason::won ? 1.0 : 0.0});
   }
   if (winner != nullptr && !won) // so many are nearer in time that it was left out
-    lines.push_back({*winner, Reason::won});
-  std::stable_sort(lines.begin(), lines.end(), [](const Line &a, const Line &b) {
-    const auto rank = [](Reason reason) { return reason == Reason::won ? 0 : reason <= Reason::duplicate ? 1 : 2; };
-    if (rank(a.reason) != rank(b.reason))
-      return rank(a.reason) < rank(b.reason);
-    return a.touch.tier < b.touch.tier;
-  });
+    lines.push_back({*winner, Reason::won, 1});
+  sort_lines(lines);
   return lines;
+}
+
+/// Several touchpoints may have won: each line gets the credit of its touchpoint.
+void share_credit(std::vector<Line> &lines, std::span<const double> credits, const core::Decision &decision,
+                  TouchRowStore &rows) {
+  for (Line &line : lines) {
+    if (line.reason >= Reason::duplicate)
+      continue;
+    line.credit = 0;
+    for (std::size_t at = 0; at < credits.size(); ++at) {
+      const core::Touch &touch = decision.path[at];
+      if (touch.time != line.touch.time || touch.tier != line.touch.tier || rows.compare_ids(touch, line.touch) != 0)
+        continue;
+      line.credit = credits[at];
+      if (rows.compare_texts(touch, line.touch) != 0)
+        line.reason = Reason::duplicate;
+      else
+        line.reason = credits[at] > 0 ? Reason::won : Reason::later_touch;
+    }
+  }
+  sort_lines(lines);
 }
 
 /// The rows with the id: the one that counts goes into the batch, the others are explained.
@@ -228,10 +261,11 @@ void explain(const Binding &binding, SqlTouchSource &source, Datum conversion_id
   if (batch.size() == 0)
     return;
 
-  Decider decider(binding, source, core::Keep::winners, memory);
+  Crediting crediting(binding);
+  Decider decider(binding, source, keep_for(binding), memory);
   decider.decide(batch, [&](std::uint32_t, const core::Decision &decision, TouchRowStore &rows) {
     const core::Touch *winner =
-        decision.path.empty() ? nullptr : &decision.path[core::winner(binding.rule.model, decision.path.size())];
+        decision.path.empty() ? nullptr : &decision.path[core::winner(binding.rule.model.kind, decision.path.size())];
     const Narrator narrator(binding, batch, winner);
     std::vector<core::Touch> touches;
     touches.reserve(binding.tiers.size() * (kMostExplained + 1));
@@ -244,7 +278,9 @@ void explain(const Binding &binding, SqlTouchSource &source, Datum conversion_id
       found[tier] = !touches.empty() && touches.back().tier == tier;
     }
 
-    const std::vector<Line> lines = reasons_of(binding, batch.times[0], touches, decision, winner, rows);
+    std::vector<Line> lines = reasons_of(binding, batch.times[0], touches, decision, winner, rows);
+    if (winner != nullptr && !core::is_single_touch(binding.rule.model.kind))
+      share_credit(lines, crediting.credits(batch.times[0], decision, rows), decision, rows);
     for (std::size_t i = 0; i < lines.size() && i < kMostExplained; ++i) {
       const core::Touch &touch = lines[i].touch;
       Explained line;
@@ -252,8 +288,8 @@ void explain(const Binding &binding, SqlTouchSource &source, Datum conversion_id
       line.touch = &touch;
       line.touch_id = rows.id(touch);
       line.reason = lines[i].reason;
-      line.verdict = narrator.verdict(line.reason, touch);
-      line.credit = line.reason == Reason::won ? 1.0 : 0.0;
+      line.credit = lines[i].credit;
+      line.verdict = narrator.verdict(line.reason, touch, line.credit);
       sink(line);
     }
     for (std::size_t tier = 0; tier < binding.tiers.size(); ++tier)

@@ -175,7 +175,7 @@ class Gathering {
 public:
   Gathering(const Binding &binding, SqlTouchSource &sql, Batch &batch, std::size_t tier, CandidateSink &sink)
       : binding_(binding), tier_(binding.tiers[tier]), sql_(sql), batch_(batch), number_(tier), sink_(sink),
-        newest_(binding.rule.model == core::Model::last_touch), plain_(batch, tier, sink) {}
+        newest_(binding.rule.model.kind == core::Model::last_touch), plain_(batch, tier, sink) {}
 
   /// Finds where to look; false if touch indexes can't do it.
   bool begin(const std::vector<std::uint32_t> &which);

@@ -154,8 +154,9 @@ private:
 
 } // namespace
 
-Decided::Decided(const Binding &binding, const Batch &batch)
-    : binding(binding), batch(batch), memory("attribution decided"), carried(binding.carried.size()) {
+Decided::Decided(const Binding &binding, const Batch &batch, Crediting &crediting)
+    : binding(binding), batch(batch), crediting(crediting), memory("attribution decided"),
+      carried(binding.carried.size()) {
   pg::Within within(memory);
   for (const TierSpec &tier : binding.spec.tiers)
     tier_names.push_back(text_datum(tier.name.c_str()));
@@ -165,7 +166,7 @@ void Decided::add(const core::Decision &decision, TouchRowStore &rows) {
   pg::Within within(memory);
   const auto conversion = static_cast<std::uint32_t>(headers.size());
   Header header{!decision.path.empty(), 0, static_cast<std::uint32_t>(credits.size()), 0};
-  for_each_credit(binding.rule.model, decision, [&](int position, const core::Touch *touch, double share) {
+  const auto add_credit = [&](int position, const core::Touch *touch, double share) {
     Credit credit{conversion, position, touch == nullptr, 0, Datum(0), 0, share};
     if (touch != nullptr) {
       credit.tier = touch->tier;
@@ -182,7 +183,8 @@ void Decided::add(const core::Decision &decision, TouchRowStore &rows) {
     }
     credits.push_back(credit);
     ++header.count;
-  });
+  };
+  crediting.for_each(batch.times[conversion], decision, rows, add_credit);
   headers.push_back(header);
 }
 

@@ -10,7 +10,7 @@ namespace attribution::engine {
 /// What was decided of a batch, as columns: so it goes into a statement's parameters.
 class Decided {
 public:
-  Decided(const Binding &binding, const Batch &batch);
+  Decided(const Binding &binding, const Batch &batch, Crediting &crediting);
   /// Adds the decision of the next conversion of the batch.
   void add(const core::Decision &decision, TouchRowStore &rows);
 
@@ -31,6 +31,7 @@ public:
 
   const Binding &binding;
   const Batch &batch;
+  Crediting &crediting;
   pg::Context memory;
   std::vector<Header> headers; ///< of the batch's conversions, in its order
   std::vector<Credit> credits;

@@ -208,7 +208,11 @@ std::string conversions_of_keys(const Binding &binding, bool stored) {
          c_collate(binding.id) + ", remembered DESC";
 }
 
-std::string touchpoints_of(const Binding &binding, std::size_t number, Search search) {
+std::string channel_of(const Binding &binding) {
+  return "COALESCE(" + embed(binding.spec.channel) + "::pg_catalog.text, '(not set)')";
+}
+
+std::string touchpoints_of(const Binding &binding, std::size_t number, Search search, bool channels) {
   const BoundTier &tier = binding.tiers[number];
   const TierSpec &spec = binding.spec.tiers[number];
   const bool near_misses = search == Search::near_misses;
@@ -245,6 +249,8 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
     touches += ", " + (spec.filter.empty() ? "true" : embed(spec.filter)) + " AS \"?filter\"";
   if (search == Search::found)
     touches += ", touch.ctid AS \"?place\", touch.tableoid AS \"?table\"";
+  if (channels)
+    touches += ", " + channel_of(binding) + " AS \"?channel\"";
   touches += " FROM " + tier.touchpoints.name + " AS touch";
   if (!near_misses && !spec.filter.empty())
     touches += " WHERE " + embed(spec.filter);
@@ -263,6 +269,8 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
   sql += " AS \"?facts\"";
   for (const Column &column : tier.columns)
     sql += ", touch." + column.quoted;
+  if (channels)
+    sql += ", touch.\"?channel\"";
   if (near_misses)
     sql += ", " + at + " AS \"?at\"";
   sql += " FROM " + conversions + " JOIN " + touches + " ON ";

@@ -58,8 +58,11 @@ enum TouchParam : int {
   kParamColumns     ///< the first of Binding::columns, each an array
 };
 
-/// Touchpoints of one tier for a batch of conversions.
-std::string touchpoints_of(const Binding &binding, std::size_t tier, Search search);
+/// Touchpoints of one tier for a batch of conversions; with their channels, if those are wanted, in the last column.
+std::string touchpoints_of(const Binding &binding, std::size_t tier, Search search, bool channels);
+
+/// The channel of a touchpoint, as text, for a query over "touch". One that is null has a name too.
+std::string channel_of(const Binding &binding);
 
 /// A query that reads a relation through a condition alone: for a clear error about the condition.
 std::string condition_on(const Relation &relation, const char *alias, const std::string &condition);

@@ -32,7 +32,8 @@ void schedule(const Binding &binding, const Claims &claims, std::uint32_t done,
 void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micros now, const RunLimits &limits,
             BatchResult &result) {
   Claimed claimed;
-  Decided decided(binding, claimed.batch);
+  Crediting crediting(binding);
+  Decided decided(binding, claimed.batch, crediting);
   std::vector<Kept> kept;
   const Ledger ledger(binding, limits.batch_bytes);
   {
@@ -41,8 +42,10 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
     const pg::FreshSnapshot snapshot;
     read_claimed(binding, claims, limits.batch_bytes, claimed);
     Installations(binding, GetUserId(), claims.size()).tell(claimed.batch);
-    IndexTouchSource source(binding, GetUserId(), claims.size(), limits.touch_index);
-    Decider decider(binding, source, core::Keep::winners, limits.memory);
+    const core::Keep keep = keep_for(binding);
+    IndexTouchSource source(binding, GetUserId(), claims.size(), limits.touch_index && keep == core::Keep::winners,
+                            reads_channels(binding));
+    Decider decider(binding, source, keep, limits.memory);
     decider.decide(claimed.batch, [&](std::uint32_t, const core::Decision &decision, TouchRowStore &rows) {
       decided.add(decision, rows);
     });

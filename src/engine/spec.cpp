@@ -62,7 +62,7 @@ private:
 RuleSpec load_spec(Datum rule_name, Datum overrides) {
   const pg::Rows rows =
       pg::query("SELECT rule, version, owner, conversions, id_column, time_column, filter, path,"
-                " model, empty, value_column, carry, installation_key, reattribution_window,"
+                " model, channel, empty, value_column, carry, installation_key, reattribution_window,"
                 " allowed_lateness, conversions_horizon, decisions, credits, decisions_history,"
                 " credits_history, pending, installations, refiltered, tier, touchpoints, touch_id_column, "
                 "touch_time_column, match, conversion_match,"
@@ -81,6 +81,7 @@ RuleSpec load_spec(Datum rule_name, Datum overrides) {
     rule.filter = columns.get_text();
     rule.path = columns.get_text();
     rule.model = columns.get_text();
+    rule.channel = columns.get_text();
     rule.empty = columns.get_texts();
     rule.value_column = columns.get_text();
     rule.carry = columns.get_texts();

@@ -37,6 +37,7 @@ struct RuleSpec {
   std::string id_column, time_column, filter, path, model;
   std::vector<std::string> empty;
   std::string value_column;       ///< empty: none
+  std::string channel;            ///< of a touchpoint; empty: none
   std::vector<std::string> carry; ///< touch columns that decisions keep
   std::vector<std::string>
       installation_key; ///< expressions; empty: conversions are not told apart as new or reinstalled

@@ -28,8 +28,9 @@ private:
 
 } // namespace
 
-SqlTouchSource::SqlTouchSource(const Binding &binding, Oid reader, std::size_t conversions)
-    : binding_(binding), reader_(reader), near_(binding.tiers.size()), found_(binding.tiers.size()) {
+SqlTouchSource::SqlTouchSource(const Binding &binding, Oid reader, std::size_t conversions, bool channels)
+    : binding_(binding), reader_(reader), channels_(channels && !binding.spec.channel.empty()),
+      near_(binding.tiers.size()), found_(binding.tiers.size()) {
   for (std::size_t tier = 0; tier < binding.tiers.size(); ++tier)
     eligible_.push_back(prepare(tier, Search::eligible, planning_for(conversions)));
 }
@@ -46,7 +47,7 @@ pg::Plan SqlTouchSource::prepare(std::size_t tier, Search search, pg::Planning p
   types[kParamRows - 1] = TIDARRAYOID;
   for (const Column &column : binding_.columns)
     types.push_back(column.type.array_oid());
-  const pg::Plan plan = pg::Plan::kept(touchpoints_of(binding_, tier, search), types, planning);
+  const pg::Plan plan = pg::Plan::kept(touchpoints_of(binding_, tier, search, channels_), types, planning);
   plan.refuse_volatile("touchpoints of tier \"" + binding_.spec.tiers[tier].name + "\"");
   plan.check_reader(reader_);
   return plan;

@@ -45,6 +45,18 @@ Datum TouchRowStore::carried(const core::Touch &touch, std::size_t i, bool *null
   return place == 0 ? Datum(0) : get(touch, place, null);
 }
 
+std::string_view TouchRowStore::channel(const core::Touch &touch) const {
+  bool null = true;
+  const Datum value = get(touch, channel_column(touch.tier), &null);
+  // As it was kept: rows in memory are not toasted, though they may have been made of values that are.
+  const text *channel = pg::call([&] { return DatumGetTextPP(value); });
+  return {VARDATA_ANY(channel), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(channel))};
+}
+
+int TouchRowStore::channel_column(std::size_t tier) const noexcept {
+  return kTouchColumns + static_cast<int>(binding_.tiers[tier].columns.size());
+}
+
 Datum TouchRowStore::carried_texts(const core::Touch &touch) const {
   const pg::Type text = pg::Type::of(TEXTOID, InvalidOid);
   std::vector<Datum> values;
@@ -88,6 +100,8 @@ int TouchRowStore::compare_texts_within(const core::Touch &a, const core::Touch 
     if (int order = engine::compare_texts(text(a), text(b)))
       return order;
   }
+  if (shapes_[a.tier]->natts >= channel_column(a.tier) && !binding_.spec.channel.empty())
+    return channel(a).compare(channel(b));
   return 0;
 }
 

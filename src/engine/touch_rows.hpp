@@ -19,6 +19,8 @@ public:
   Datum id(const core::Touch &touch) const;
   /// The column that decisions keep at place `i` of RuleSpec::carry.
   Datum carried(const core::Touch &touch, std::size_t i, bool *null) const;
+  /// The channel, of a row that was read with it.
+  std::string_view channel(const core::Touch &touch) const;
   /// All of them, as an array of texts.
   Datum carried_texts(const core::Touch &touch) const;
   int compare_ids(const core::Touch &a, const core::Touch &b) override;
@@ -26,6 +28,7 @@ public:
 
 private:
   Datum get(const core::Touch &touch, int column, bool *null) const;
+  int channel_column(std::size_t tier) const noexcept;
   int compare_texts_within(const core::Touch &a, const core::Touch &b) const;
 
   const Binding &binding_;

@@ -43,8 +43,8 @@ public:
 class SqlTouchSource final : public TouchSource {
 public:
   /// Prepares the queries for eligible touchpoints of all tiers, for about so many conversions at a time; `reader` must
-  /// have SELECT on what they read.
-  SqlTouchSource(const Binding &binding, Oid reader, std::size_t conversions);
+  /// have SELECT on what they read. `channels`: whether to read those, too.
+  SqlTouchSource(const Binding &binding, Oid reader, std::size_t conversions, bool channels = false);
   void gather(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier, CandidateSink &sink) override;
   void gather_near(Batch &batch, std::uint32_t conversion, std::size_t tier, std::int64_t most,
                    CandidateSink &sink) override;
@@ -68,6 +68,7 @@ private:
 
   const Binding &binding_;
   Oid reader_;
+  bool channels_;
   std::vector<pg::Plan> eligible_, near_, found_; ///< by tier
 };
 
@@ -75,9 +76,9 @@ private:
 /// conversion the best few are looked at, and more only if those are not eligible.
 class IndexTouchSource final : public TouchSource {
 public:
-  /// `enabled`: without, it is all plain SQL.
-  IndexTouchSource(const Binding &binding, Oid reader, std::size_t conversions, bool enabled)
-      : binding_(binding), sql_(binding, reader, conversions), enabled_(enabled) {}
+  /// `enabled`: without, it is all plain SQL, and so it is if channels are to be read.
+  IndexTouchSource(const Binding &binding, Oid reader, std::size_t conversions, bool enabled, bool channels = false)
+      : binding_(binding), sql_(binding, reader, conversions, channels), enabled_(enabled && !channels) {}
   void gather(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier, CandidateSink &sink) override;
   void gather_near(Batch &batch, std::uint32_t conversion, std::size_t tier, std::int64_t most,
                    CandidateSink &sink) override {

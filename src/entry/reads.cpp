@@ -1,5 +1,4 @@
 // The functions that read: attribute(), touchpoints(), explain(), and the check of a rule that is being made.
-#include "core/model.hpp"
 #include "engine/check.hpp"
 #include "engine/credits.hpp"
 #include "engine/explain.hpp"
@@ -50,30 +49,38 @@ template <class Emit> void decide_range(FunctionCallInfo fcinfo) {
   if (Emit::types.begin()[Emit::kTouchId] == InvalidOid)
     expect_touch_id(result, Emit::kTouchId, binding);
 
+  const core::Keep keep = Emit::kKeep == core::Keep::winners ? engine::keep_for(binding) : Emit::kKeep;
   engine::IndexTouchSource source(binding, rule.reader(), entry::batch_size(),
-                                  Emit::kKeep == core::Keep::winners && entry::is_touch_index_on());
-  engine::Decider decider(binding, source, Emit::kKeep, entry::work_mem());
+                                  keep == core::Keep::winners && entry::is_touch_index_on(),
+                                  Emit::kChannels || engine::reads_channels(binding));
+  engine::Decider decider(binding, source, keep, entry::work_mem());
+  Emit emit(binding);
   const engine::Installations installations(binding, rule.reader(), entry::batch_size());
   engine::ConversionReader conversions(binding, since, until, rule.reader());
   engine::Batch batch;
   while (conversions.next(batch, entry::batch_size(), entry::batch_bytes())) {
     installations.tell(batch);
     decider.decide(batch, [&](std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows) {
-      Emit::put(binding, batch, i, decision, rows, result);
+      emit.put(batch, i, decision, rows, result);
     });
   }
 }
 
 /// The columns of attribute().
 struct EmitCredits {
+  explicit EmitCredits(const engine::Binding &binding) : binding(binding), crediting(binding) {}
+  const engine::Binding &binding;
+  engine::Crediting crediting;
+
+  static constexpr bool kChannels = false;
   static constexpr core::Keep kKeep = core::Keep::winners;
   enum Column { kId, kTime, kOutcome, kKind, kTier, kTouchId, kTouchTime, kPosition, kCredit };
   static constexpr std::initializer_list<Oid> types = {InvalidOid, TIMESTAMPTZOID, TEXTOID, TEXTOID,  TEXTOID,
                                                        InvalidOid, TIMESTAMPTZOID, INT4OID, FLOAT8OID};
 
-  static void put(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i,
-                  const core::Decision &decision, engine::TouchRowStore &rows, pg::ResultSet &result) {
-    engine::for_each_credit(binding.rule.model, decision, [&](int position, const core::Touch *touch, double credit) {
+  void put(const engine::Batch &batch, std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows,
+           pg::ResultSet &result) {
+    const auto put_credit = [&](int position, const core::Touch *touch, double credit) {
       result.set_as(kId, binding.id.type, batch.ids[i]);
       result.set(kTime, TimestampTzGetDatum(batch.times[i]));
       result.set_text(kOutcome, touch != nullptr ? "attributed" : "organic");
@@ -87,21 +94,27 @@ struct EmitCredits {
         result.set(kTouchTime, TimestampTzGetDatum(touch->time));
       }
       result.put();
-    });
+    };
+    crediting.for_each(batch.times[i], decision, rows, put_credit);
   }
 };
 
 /// What diff() compares with what is stored: one row a credit, all but the id as text.
 struct EmitOutlook {
+  explicit EmitOutlook(const engine::Binding &binding) : binding(binding), crediting(binding) {}
+  const engine::Binding &binding;
+  engine::Crediting crediting;
+
+  static constexpr bool kChannels = false;
   static constexpr core::Keep kKeep = core::Keep::winners;
   enum Column { kId, kTime, kOutcome, kTier, kTouchId, kTouchTime, kPosition, kValue, kCarried, kBeyondHorizon };
   static constexpr std::initializer_list<Oid> types = {InvalidOid,   TIMESTAMPTZOID, TEXTOID, TEXTOID,
                                                        TEXTOID,      TIMESTAMPTZOID, INT4OID, NUMERICOID,
                                                        TEXTARRAYOID, BOOLOID};
 
-  static void put(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i,
-                  const core::Decision &decision, engine::TouchRowStore &rows, pg::ResultSet &result) {
-    engine::for_each_credit(binding.rule.model, decision, [&](int position, const core::Touch *touch, double) {
+  void put(const engine::Batch &batch, std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows,
+           pg::ResultSet &result) {
+    const auto put_credit = [&](int position, const core::Touch *touch, double) {
       result.set_as(kId, binding.id.type, batch.ids[i]);
       result.set(kTime, TimestampTzGetDatum(batch.times[i]));
       result.set_text(kOutcome, touch != nullptr ? "attributed" : "organic");
@@ -116,19 +129,25 @@ struct EmitOutlook {
       }
       result.set(kBeyondHorizon, BoolGetDatum(engine::is_beyond_horizon(binding, batch.times[i])));
       result.put();
-    });
+    };
+    crediting.for_each(batch.times[i], decision, rows, put_credit);
   }
 };
 
 /// The columns of touchpoints().
 struct EmitTouchpoints {
+  explicit EmitTouchpoints(const engine::Binding &binding) : binding(binding), crediting(binding) {}
+  const engine::Binding &binding;
+  engine::Crediting crediting;
+
+  static constexpr bool kChannels = false;
   static constexpr core::Keep kKeep = core::Keep::everything;
   enum Column { kId, kTime, kTier, kPosition, kLength, kTouchId, kTouchTime, kCredit };
   static constexpr std::initializer_list<Oid> types = {InvalidOid, TIMESTAMPTZOID, TEXTOID,        INT4OID,
                                                        INT4OID,    InvalidOid,     TIMESTAMPTZOID, FLOAT8OID};
 
-  static void put(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i,
-                  const core::Decision &decision, engine::TouchRowStore &rows, pg::ResultSet &result) {
+  void put(const engine::Batch &batch, std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows,
+           pg::ResultSet &result) {
     const std::size_t length = decision.path.size();
     const auto put_touch = [&](const core::Touch &touch, double credit) {
       result.set_as(kId, binding.id.type, batch.ids[i]);
@@ -139,10 +158,12 @@ struct EmitTouchpoints {
       result.set(kCredit, Float8GetDatum(credit));
       result.put();
     };
+    const std::span<const double> credits =
+        length > 0 ? crediting.credits(batch.times[i], decision, rows) : std::span<const double>();
     for (std::size_t at = 0; at < length; ++at) {
       result.set(kPosition, Int32GetDatum(static_cast<std::int32_t>(at) + 1));
       result.set(kLength, Int32GetDatum(static_cast<std::int32_t>(length)));
-      put_touch(decision.path[at], core::credit(binding.rule.model, at, length));
+      put_touch(decision.path[at], credits[at]);
     }
     for (const core::Touch &touch : decision.rest)
       put_touch(touch, 0);
@@ -200,7 +221,7 @@ Datum attribution_explain(PG_FUNCTION_ARGS) {
     const BoundRule rule(required(fcinfo, 0, "rule"), overrides_or_none(fcinfo, 2));
     const engine::Binding &binding = rule.binding();
     expect_touch_id(result, kTouchId, binding);
-    engine::SqlTouchSource source(binding, rule.reader(), entry::batch_size());
+    engine::SqlTouchSource source(binding, rule.reader(), entry::batch_size(), engine::reads_channels(binding));
     engine::explain(binding, source, conversion_id(fcinfo, 1, binding), rule.reader(), entry::work_mem(),
                     [&](const engine::Explained &line) {
                       if (line.tier != nullptr)

@@ -3,16 +3,19 @@
 #define ATTRIBUTION_WALL 1
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <exception>
 #include <initializer_list>
+#include <memory>
 #include <memory_resource>
 #include <new>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 extern "C" {

@@ -91,15 +91,6 @@ TEST(Decide, OfRowsThatDifferTheLeastByTextStandsForTheTouchpoint) {
   EXPECT_EQ(rows.text(decision.path[0]), "a");
 }
 
-TEST(Model, CreditGoesToOneEndOfThePath) {
-  EXPECT_EQ(credit(Model::last_touch, 2, 3), 1.0);
-  EXPECT_EQ(credit(Model::last_touch, 0, 3), 0.0);
-  EXPECT_EQ(credit(Model::first_touch, 0, 3), 1.0);
-  EXPECT_EQ(credit(Model::first_touch, 2, 3), 0.0);
-  EXPECT_EQ(credit(Model::first_touch, 0, 1), 1.0);
-  EXPECT_EQ(credit(Model::last_touch, 0, 1), 1.0);
-}
-
 TEST(Explain, EveryLoserHasItsReason) {
   const Rule rule = rule_of(PathKind::first_match, Model::last_touch);
   FakeRows rows;
@@ -207,7 +198,7 @@ TEST(Decide, AgreesWithTheNaivePathWhateverTheOrderOfArrival) {
     ASSERT_EQ(short_decision.path.empty(), expected.empty());
     if (expected.empty())
       continue;
-    const bool last = rule.model == Model::last_touch;
+    const bool last = rule.model.kind == Model::last_touch;
     const Touch &winner = last ? short_decision.path.back() : short_decision.path.front();
     const Touch &right = last ? expected.back() : expected.front();
     ASSERT_EQ(rows.id(winner), rows.id(right));

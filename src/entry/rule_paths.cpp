@@ -1,0 +1,308 @@
+// Whole paths of a rule: conversion_paths(), null_paths(), compare_models(); and transform_path(), of anybody's.
+#include "core/heuristics.hpp"
+#include "core/path_transform.hpp"
+#include "engine/credits.hpp"
+#include "engine/decider.hpp"
+#include "engine/expression.hpp"
+#include "entry/bound_rule.hpp"
+#include "entry/models.hpp"
+#include "entry/settings.hpp"
+#include "pg/arrays.hpp"
+#include "pg/resultset.hpp"
+
+extern "C" {
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_conversion_paths);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_null_paths);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_compare_models);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_path_places);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_transform_path);
+}
+
+namespace {
+
+using namespace attribution;
+using entry::BoundRule;
+using entry::required;
+
+struct Range {
+  explicit Range(FunctionCallInfo fcinfo)
+      : since(PG_ARGISNULL(1) ? core::kMinusInfinity : PG_GETARG_TIMESTAMPTZ(1)),
+        until(PG_ARGISNULL(2) ? core::kInfinity : PG_GETARG_TIMESTAMPTZ(2)) {
+    if (since > until)
+      throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "since must not be after until");
+  }
+  core::Micros since, until;
+};
+
+/// Calls `put(batch, place, decision, rows)` with the whole path of every conversion of a range.
+template <class Put> void for_each_path(const BoundRule &rule, const Range &range, Put put) {
+  const engine::Binding &binding = rule.binding();
+  const bool channels = !binding.spec.channel.empty();
+  engine::IndexTouchSource source(binding, rule.reader(), entry::batch_size(), false, channels);
+  engine::Decider decider(binding, source, core::Keep::everything, entry::work_mem());
+  engine::ConversionReader conversions(binding, range.since, range.until, rule.reader());
+  engine::Batch batch;
+  while (conversions.next(batch, entry::batch_size(), entry::batch_bytes()))
+    decider.decide(batch, [&](std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows) {
+      put(batch, i, decision, rows);
+    });
+}
+
+Datum array(Oid type, std::vector<Datum> values) {
+  std::vector<char> nulls(values.size(), 0);
+  return pg::Type::of(type, InvalidOid).array(values.data(), reinterpret_cast<bool *>(nulls.data()), values.size());
+}
+
+/// The value of a conversion as a number; 0 without one.
+double value_of(const engine::Binding &binding, const engine::Batch &batch, std::uint32_t i) {
+  if (!binding.value || batch.value.nulls[i])
+    return 0;
+  return DatumGetFloat8(pg::call([&] { return DirectFunctionCall1(numeric_float8, batch.value.values[i]); }));
+}
+
+/// A path with transforms applied to it. Arguments: path, transforms.
+std::vector<core::NamedStep> transformed(FunctionCallInfo fcinfo) {
+  std::vector<core::NamedStep> path;
+  pg::Texts(pg::call([&] { return PG_GETARG_ARRAYTYPE_P(0); }), "path").for_each([&](std::string_view channel) {
+    path.push_back({std::string(channel), static_cast<std::uint32_t>(path.size())});
+  });
+  pg::Texts(pg::call([&] { return PG_GETARG_ARRAYTYPE_P(1); }), "transforms").for_each([&](std::string_view text) {
+    try {
+      core::transform(path, text);
+    } catch (const core::BadTransform &error) {
+      throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, error.message, {}, error.hint);
+    }
+  });
+  return path;
+}
+
+/// The touchpoints of keys without a conversion, by the rule's strongest tier: those within its lookback of the key's
+/// last. $1, $2: the range; $3: the empty values; $4: the lookback, int8.
+std::string null_paths(const engine::Binding &binding) {
+  using engine::joined;
+  const engine::BoundTier &tier = binding.tiers.front();
+  const engine::TierSpec &spec = binding.spec.tiers.front();
+  const std::string time = "touch." + tier.time.quoted;
+  const std::string channel =
+      binding.spec.channel.empty() ? "pg_catalog.quote_literal('')" : engine::channel_of(binding);
+  std::string keys, key_names, conditions, matches;
+  for (std::size_t i = 0; i < tier.match.size(); ++i) {
+    const engine::Pair &pair = tier.match[i];
+    const std::string name = joined({"\"?key", std::to_string(i), "\""});
+    keys += joined({"touch.", pair.touch.quoted, " AS ", name, ", "});
+    key_names += joined({i == 0 ? "" : ", ", name});
+    conditions += joined({" AND touch.", pair.touch.quoted, " IS NOT NULL AND NOT pg_catalog.concat(touch.",
+                          pair.touch.quoted, ") COLLATE pg_catalog.\"C\" = ANY ($3)"});
+    matches += joined({" AND conversion.", binding.columns[pair.conversion].quoted,
+                       pg::collate(pair.touch.type.collation), " ", pair.equality, " touch.", name});
+  }
+  const std::string filter = spec.filter.empty() ? "" : " AND " + engine::embed(spec.filter);
+  const std::string conversion_filter = binding.spec.filter.empty() ? "" : " AND " + engine::embed(binding.spec.filter);
+  const std::string id = OidIsValid(tier.id.type.collation) ? "\"?id\" COLLATE pg_catalog.\"C\"" : "\"?id\"";
+  return joined({"SELECT pg_catalog.array_agg(\"?channel\" ORDER BY \"?time\", ",
+                 id,
+                 "), pg_catalog.array_agg(pg_catalog.concat(\"?id\") ORDER BY \"?time\", ",
+                 id,
+                 "), pg_catalog.array_agg(\"?time\" ORDER BY \"?time\", ",
+                 id,
+                 ") FROM (SELECT *, pg_catalog.max(\"?time\") OVER (",
+                 "PARTITION BY ",
+                 key_names,
+                 ") AS \"?last\" FROM (SELECT DISTINCT ",
+                 keys,
+                 time,
+                 " AS \"?time\", touch.",
+                 tier.id.quoted,
+                 " AS \"?id\", ",
+                 channel,
+                 " AS \"?channel\" FROM ",
+                 tier.touchpoints.name,
+                 " AS touch WHERE ",
+                 time,
+                 " >= $1 AND ",
+                 time,
+                 " < $2 AND pg_catalog.isfinite(",
+                 time,
+                 ") AND touch.",
+                 tier.id.quoted,
+                 " IS NOT NULL",
+                 conditions,
+                 filter,
+                 ") AS touch WHERE NOT EXISTS (SELECT FROM ",
+                 binding.conversions.name,
+                 " AS conversion WHERE conversion.",
+                 binding.time.quoted,
+                 " >= $1 AND conversion.",
+                 binding.time.quoted,
+                 " < $2",
+                 matches,
+                 conversion_filter,
+                 ")) AS touch WHERE \"?last\" - \"?time\" <= ",
+                 "$4",
+                 " * interval '1 microsecond' GROUP BY ",
+                 key_names});
+}
+
+} // namespace
+
+// Arguments: rule, since, until, overrides.
+Datum attribution_conversion_paths(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    enum Column { kId, kTime, kValue, kPath, kTouchIds, kTouchTimes, kCredits };
+    pg::ResultSet result(
+        fcinfo, {TEXTOID, TIMESTAMPTZOID, NUMERICOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, FLOAT8ARRAYOID});
+    const Range range(fcinfo);
+    const BoundRule rule(required(fcinfo, 0, "rule"), required(fcinfo, 3, "overrides"));
+    const engine::Binding &binding = rule.binding();
+    engine::Crediting crediting(binding);
+    engine::TouchChannels channels(binding);
+    for_each_path(
+        rule, range,
+        [&](const engine::Batch &batch, std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows) {
+          std::vector<Datum> path, ids, times, credits;
+          for (const core::Touch &touch : decision.path) {
+            path.push_back(pg::text(channels.table().name(channels.of(touch, rows))));
+            ids.push_back(pg::text(binding.touch_id.text(rows.id(touch))));
+            times.push_back(TimestampTzGetDatum(touch.time));
+          }
+          if (!decision.path.empty())
+            for (const double credit : crediting.credits(batch.times[i], decision, rows))
+              credits.push_back(Float8GetDatum(credit));
+          result.set_as(kId, binding.id.type, batch.ids[i]);
+          result.set(kTime, TimestampTzGetDatum(batch.times[i]));
+          if (binding.value && !batch.value.nulls[i])
+            result.set(kValue, batch.value.values[i]);
+          result.set(kPath, array(TEXTOID, std::move(path)));
+          result.set(kTouchIds, array(TEXTOID, std::move(ids)));
+          result.set(kTouchTimes, array(TIMESTAMPTZOID, std::move(times)));
+          result.set(kCredits, array(FLOAT8OID, std::move(credits)));
+          result.put();
+        });
+    return Datum(0);
+  });
+}
+
+// Arguments: rule, since, until, overrides.
+Datum attribution_null_paths(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    enum Column { kPath, kTouchIds, kTouchTimes };
+    pg::ResultSet result(fcinfo, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID});
+    const Range range(fcinfo);
+    const BoundRule rule(required(fcinfo, 0, "rule"), required(fcinfo, 3, "overrides"));
+    const engine::Binding &binding = rule.binding();
+    if (binding.tiers.empty())
+      return Datum(0);
+    const pg::Plan plan(null_paths(binding), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, INT8OID});
+    plan.refuse_volatile("null paths of rule \"" + binding.spec.name + "\"");
+    plan.check_reader(rule.reader());
+    pg::Cursor cursor(plan, {{TimestampTzGetDatum(range.since), false},
+                             {TimestampTzGetDatum(range.until), false},
+                             engine::text_array(binding.spec.empty),
+                             {Int64GetDatum(binding.rule.tiers.front().lookback), false}});
+    constexpr long kAtOnce = 1000;
+    while (true) {
+      const pg::Rows rows = cursor.fetch(kAtOnce);
+      if (rows.count == 0)
+        return Datum(0);
+      for (std::uint64_t row = 0; row < rows.count; ++row) {
+        for (const Column column : {kPath, kTouchIds, kTouchTimes}) {
+          bool null = true;
+          const Datum value = rows.get(row, column + 1, &null);
+          if (column == kPath && binding.spec.channel.empty()) { // the tier's name
+            const int length = pg::call([&] { return ArrayGetNItems(1, ARR_DIMS(DatumGetArrayTypeP(value))); });
+            result.set(kPath, array(TEXTOID, std::vector<Datum>(static_cast<std::size_t>(length),
+                                                                pg::text(binding.spec.tiers.front().name))));
+          } else {
+            result.set(column, value);
+          }
+        }
+        result.put();
+      }
+      pg::call([&] { SPI_freetuptable(rows.table); });
+    }
+  });
+}
+
+// Arguments: rule, since, until, models, overrides.
+Datum attribution_compare_models(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    enum Column { kModel, kChannel, kConversions, kValue };
+    pg::ResultSet result(fcinfo, {TEXTOID, TEXTOID, FLOAT8OID, FLOAT8OID});
+    const Range range(fcinfo);
+    std::vector<std::string> texts;
+    pg::Texts(pg::call([&] { return DatumGetArrayTypeP(required(fcinfo, 3, "models")); }), "models")
+        .for_each([&](std::string_view text) { texts.emplace_back(text); });
+    const BoundRule rule(required(fcinfo, 0, "rule"), required(fcinfo, 4, "overrides"));
+    const engine::Binding &binding = rule.binding();
+
+    engine::TouchChannels channels(binding);
+    struct Total {
+      core::Sum conversions, value;
+    };
+    std::vector<engine::Crediting> models;
+    std::vector<std::vector<Total>> totals(texts.size());
+    for (const std::string &text : texts) {
+      const core::ModelSpec model = entry::model_of(text);
+      if (model.kind == core::Model::weighted && text != binding.spec.model)
+        throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "models must not name a function", {},
+                        "A rule weighs by the function that its own model names.");
+      models.emplace_back(binding, model);
+    }
+    Total organic;
+    for_each_path(
+        rule, range,
+        [&](const engine::Batch &batch, std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows) {
+          const double value = value_of(binding, batch, i);
+          if (decision.path.empty()) {
+            organic.conversions.add(1);
+            organic.value.add(value);
+            return;
+          }
+          std::vector<core::Channel> path;
+          for (const core::Touch &touch : decision.path)
+            path.push_back(channels.of(touch, rows));
+          for (std::size_t model = 0; model < models.size(); ++model) {
+            totals[model].resize(channels.table().size());
+            const std::span<const double> credits = models[model].credits(batch.times[i], decision, rows);
+            for (std::size_t at = 0; at < credits.size(); ++at) {
+              totals[model][path[at]].conversions.add(credits[at]);
+              totals[model][path[at]].value.add(credits[at] * value);
+            }
+          }
+        });
+    for (std::size_t model = 0; model < models.size(); ++model) {
+      const auto put = [&](const char *channel, const Total &total) {
+        result.set_text(kModel, texts[model].c_str());
+        if (channel != nullptr)
+          result.set_text(kChannel, channel);
+        result.set(kConversions, Float8GetDatum(total.conversions.value()));
+        result.set(kValue, Float8GetDatum(total.value.value()));
+        result.put();
+      };
+      totals[model].resize(channels.table().size());
+      for (const core::Channel channel : channels.table().by_name())
+        put(std::string(channels.table().name(channel)).c_str(), totals[model][channel]);
+      if (organic.conversions.value() > 0)
+        put(nullptr, organic);
+    }
+    return Datum(0);
+  });
+}
+
+Datum attribution_transform_path(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    std::vector<Datum> path;
+    for (const core::NamedStep &step : transformed(fcinfo))
+      path.push_back(pg::text(step.channel));
+    return array(TEXTOID, std::move(path));
+  });
+}
+
+Datum attribution_path_places(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    std::vector<Datum> places;
+    for (const core::NamedStep &step : transformed(fcinfo))
+      places.push_back(Int32GetDatum(static_cast<std::int32_t>(step.place) + 1));
+    return array(INT4OID, std::move(places));
+  });
+}
