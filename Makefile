@@ -27,7 +27,7 @@ ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
 check_goals = help list-regress demo bench check check-lint check-unit check-mutants check-regress check-pgtap check-dump \
-	check-worker check-replication check-standby check-cron check-worlds check-schedules check-chaos check-data check-versions
+	check-worker check-replication check-standby check-cron check-worlds check-schedules check-chaos check-bridge check-data check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
 ifneq ($(filter-out $(check_goals),$(goals)),)
@@ -105,6 +105,7 @@ help:
 	@echo '  check-worlds          random worlds against the plain SQL oracle'
 	@echo '  check-schedules       random schedules of changes and runs against the oracle on what is left'
 	@echo '  check-chaos           exactly once under fire: 25 faults; 1,000 with test/chaos/run --faults 1000'
+	@echo '  check-bridge          kafka-bridge: unit tests, and 12 faults; 50 with kafka-bridge/tests/faults/run on a server of its own'
 	@echo '  check-data            known answers on public data; ATTRIBUTION_DATA names its directory'
 	@echo 'make check-versions   build and tests on other PostgreSQL versions, each in a directory of its own'
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of the groups named as arguments, if any is missing:
-#     build server pgtap cron python client peers unit lint versions
+#     build server pgtap cron python client peers unit bridge lint versions
 # The PostgreSQL version is that of PG_CONFIG, or else the distribution's.
 set -euo pipefail
 
@@ -49,6 +49,10 @@ for group; do
     client) packages+=(python3-psycopg2) ;;
     peers) packages+=(python3-venv) ;;
     unit) packages+=(make g++ libgtest-dev) ;;
+    bridge)
+      packages+=(make g++ pkg-config libpq-dev librdkafka-dev libsimdjson-dev libtomlplusplus-dev libcli11-dev libspdlog-dev
+        libfmt-dev prometheus-cpp-dev libcpp-httplib-dev libgtest-dev tzdata)
+      ;;
     lint) packages+=(clang-format-14 clang-tidy-14 shellcheck git python3-venv) ;;
     versions) packages+=(debootstrap git) ;;
     *)
