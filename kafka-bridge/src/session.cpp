@@ -16,6 +16,8 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
+constexpr auto kLookEvery = 2s;
+
 std::int64_t number_at(const PgResult &result, int row, int column) {
   const std::string text = text_at(result, row, column);
   std::int64_t value = 0;
@@ -97,11 +99,24 @@ void Session::run(const std::atomic<bool> &stop) {
       flush(std::chrono::milliseconds::max());
     }
     conveyor_.is_idle();
+    if (Clock::now() - looked_ >= kLookEvery)
+      look_at_claims();
   }
   if (!conveyor_.filling().empty())
     flush(config_.shutdown_timeout);
   if (!conveyor_.drain(config_.shutdown_timeout))
     throw KafkaError("the last batch was not loaded within bridge.shutdown_timeout");
+}
+
+/// Where nothing comes, no advance fails: a seek, or somebody else's claim, would go unnoticed.
+void Session::look_at_claims() {
+  looked_ = Clock::now();
+  std::int64_t owned = 0;
+  for (const auto &[topic, partitions] : owned_)
+    owned += static_cast<std::int64_t>(partitions.size());
+  const PgResult held = postgres_.run("SELECT count(*) FROM attribution.bridge_ledger WHERE pipeline = $1 AND owner = $2", {pipeline_.name, owner_});
+  if (number_at(held, 0, 0) < owned)
+    throw KafkaError("partitions were claimed by somebody else, or set to another offset: they are claimed anew");
 }
 
 bool Session::is_due() const {

@@ -54,6 +54,7 @@ private:
   void set_aside(const Kept &kept, const Rejected &rejected);
   void flush(std::chrono::milliseconds within);
   bool is_due() const;
+  void look_at_claims();
   void discard();
   void close() noexcept;
 
@@ -69,6 +70,7 @@ private:
   Conveyor conveyor_;
   std::unordered_map<std::string, std::unordered_map<std::int32_t, Owned>> owned_;
   std::uint64_t batch_number_ = 1;
+  std::chrono::steady_clock::time_point looked_{};
   std::exception_ptr failure_;
   Message message_;
   KafkaHandle kafka_;

@@ -1,6 +1,7 @@
 // An embedded broker for tests: librdkafka's mock cluster in a process of its own. Prints its address, then obeys lines:
 //     topic NAME PARTITIONS          make a topic
 //     produce TOPIC PARTITIONS FIRST PAST   events with the ids FIRST .. PAST-1, spread over the partitions
+//     transaction TOPIC PARTITIONS FIRST PAST commit|abort   the same within a transaction
 //     raw TOPIC PARTITION TEXT       a message as it stands; nothing: a tombstone
 //     down | up                      all brokers
 // and answers each with "ok". It ends with its input.
@@ -25,11 +26,20 @@ struct Destroy {
 };
 using Handle = std::unique_ptr<rd_kafka_t, Destroy>;
 
-Handle make_producer(const std::string &brokers) {
+void require(rd_kafka_error_t *error) {
+  if (error == nullptr)
+    return;
+  std::fprintf(stderr, "mock-kafka: %s\n", rd_kafka_error_string(error));
+  std::exit(1);
+}
+
+Handle make_producer(const std::string &brokers, const std::string &transactional_id = "") {
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
   std::array<char, 512> error{};
   for (const auto &[name, value] : {std::pair{"linger.ms", "20"}, {"compression.codec", "zstd"}, {"queue.buffering.max.messages", "2000000"}})
     rd_kafka_conf_set(conf, name, value, error.data(), error.size());
+  if (!transactional_id.empty())
+    rd_kafka_conf_set(conf, "transactional.id", transactional_id.c_str(), error.data(), error.size());
   if (!brokers.empty())
     rd_kafka_conf_set(conf, "bootstrap.servers", brokers.c_str(), error.data(), error.size());
   Handle kafka(rd_kafka_new(RD_KAFKA_PRODUCER, conf, error.data(), error.size()));
@@ -101,6 +111,21 @@ int main(int argc, char **argv) {
       std::getline(words >> std::ws, payload);
       send(producer.get(), topic, partition, payload.empty() ? nullptr : &payload, "raw");
       rd_kafka_flush(producer.get(), 60'000);
+    } else if (verb == "transaction") {
+      int partitions = 0;
+      long first = 0;
+      long past = 0;
+      std::string outcome;
+      words >> topic >> partitions >> first >> past >> outcome;
+      const Handle transactional = make_producer(brokers, "mock-kafka");
+      require(rd_kafka_init_transactions(transactional.get(), 30'000));
+      require(rd_kafka_begin_transaction(transactional.get()));
+      for (long id = first; id < past; ++id) {
+        const std::string payload = event(id);
+        send(transactional.get(), topic, static_cast<int>(id % partitions), &payload, std::to_string(id));
+      }
+      rd_kafka_flush(transactional.get(), 60'000);
+      require(outcome == "commit" ? rd_kafka_commit_transaction(transactional.get(), 30'000) : rd_kafka_abort_transaction(transactional.get(), 30'000));
     } else if (verb == "down") {
       rd_kafka_mock_broker_set_down(cluster.get(), -1);
     } else if (verb == "up") {
