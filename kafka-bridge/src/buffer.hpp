@@ -12,7 +12,9 @@ class Buffer {
 public:
   std::size_t size() const noexcept { return size_; }
   const char *data() const noexcept { return bytes_.data(); }
-  std::string_view view(std::size_t begin, std::size_t length) const noexcept { return {bytes_.data() + begin, length}; }
+  std::string_view view(std::size_t begin, std::size_t length) const noexcept {
+    return {bytes_.data() + begin, length};
+  }
   void clear() noexcept { size_ = 0; }
   void truncate(std::size_t size) noexcept { size_ = size; }
 

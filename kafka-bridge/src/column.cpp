@@ -43,7 +43,8 @@ std::string shown(std::string_view text) {
 }
 
 [[noreturn]] void out_of_range(const Column &column, const Field &field) {
-  throw Rejected(Stage::map, "22003", shown(field.text) + " is out of range for " + column.target.type_name, column.config.name);
+  throw Rejected(Stage::map, "22003", shown(field.text) + " is out of range for " + column.target.type_name,
+                 column.config.name);
 }
 
 /// The text that a field has for types that are not JSON's own: that of a string or a number.
@@ -62,7 +63,9 @@ void append_text(const Column &column, std::string_view text, Buffer &out) {
     return;
   }
   if (column.config.on_nul == OnNul::dead_letter)
-    throw Rejected(Stage::map, "22021", "the text has a NUL, which PostgreSQL can't store; nul = \"strip\" leaves it out", column.config.name);
+    throw Rejected(Stage::map, "22021",
+                   "the text has a NUL, which PostgreSQL can't store; nul = \"strip\" leaves it out",
+                   column.config.name);
   std::string stripped(text);
   std::erase(stripped, '\0');
   out.int32(static_cast<std::int32_t>(stripped.size()));
@@ -86,12 +89,15 @@ void append_json(const Column &column, const Field &field, std::string_view pref
     break;
   case JsonFlaw::nul:
     if (column.config.on_nul == OnNul::dead_letter)
-      throw Rejected(Stage::map, "22P05", "the JSON has an escaped NUL, which PostgreSQL can't store; nul = \"strip\" leaves it out", column.config.name);
+      throw Rejected(Stage::map, "22P05",
+                     "the JSON has an escaped NUL, which PostgreSQL can't store; nul = \"strip\" leaves it out",
+                     column.config.name);
     written = without_nul_escapes(json);
     json = written;
     break;
   case JsonFlaw::depth:
-    throw Rejected(Stage::map, "54001", "the JSON is nested more than " + std::to_string(kMaxJsonDepth) + " deep", column.config.name);
+    throw Rejected(Stage::map, "54001", "the JSON is nested more than " + std::to_string(kMaxJsonDepth) + " deep",
+                   column.config.name);
   case JsonFlaw::syntax:
     throw Rejected(Stage::map, "22P02", shown(json) + " is not valid JSON", column.config.name);
   }
@@ -261,7 +267,9 @@ PgMicros time_of(const Column &column, const Field &field) {
       time = parse_epoch(text, unit);
   if (!time) {
     if (field.kind == Kind::number && config.epochs.empty())
-      throw Rejected(Stage::map, "22007", shown(text) + " is a number: time = \"epoch_s\", \"epoch_ms\" or \"epoch_us\" says of what", config.name);
+      throw Rejected(Stage::map, "22007",
+                     shown(text) + " is a number: time = \"epoch_s\", \"epoch_ms\" or \"epoch_us\" says of what",
+                     config.name);
     throw Rejected(Stage::map, "22007", shown(text) + " is no time", config.name);
   }
   return *time;
@@ -295,7 +303,8 @@ void encode_inet(const Column &column, const Field &field, Buffer &out) {
   std::array<unsigned char, 16> bytes{};
   const bool is_v6 = address.find(':') != std::string::npos;
   // The C function stops at a NUL.
-  if (address.find('\0') != std::string::npos || inet_pton(is_v6 ? AF_INET6 : AF_INET, address.c_str(), bytes.data()) != 1)
+  if (address.find('\0') != std::string::npos ||
+      inet_pton(is_v6 ? AF_INET6 : AF_INET, address.c_str(), bytes.data()) != 1)
     no_such(column, field);
   const unsigned most = is_v6 ? 128 : 32;
   unsigned bits = most;
@@ -312,7 +321,8 @@ void encode_inet(const Column &column, const Field &field, Buffer &out) {
     for (unsigned bit = bits; bit < most; ++bit)
       if ((bytes[bit / 8] >> (7 - bit % 8) & 1) != 0)
         no_such(column, field);
-  const std::array<char, 4> head{is_v6 ? kInet6 : kInet, static_cast<char>(bits), is_cidr ? '\1' : '\0', static_cast<char>(length)};
+  const std::array<char, 4> head{is_v6 ? kInet6 : kInet, static_cast<char>(bits), is_cidr ? '\1' : '\0',
+                                 static_cast<char>(length)};
   out.int32(static_cast<std::int32_t>(head.size() + length));
   out.append(head.data(), head.size());
   out.append(bytes.data(), length);

@@ -43,7 +43,8 @@ int check(const Config &config) {
     for (const std::string &topic : pipeline.topics) {
       if (topic.starts_with('^'))
         continue;
-      std::cout << fmt::format("{}: topic {} with {} partitions into {}\n", pipeline.name, topic, partition_count(kafka.get(), topic), pipeline.table);
+      std::cout << fmt::format("{}: topic {} with {} partitions into {}\n", pipeline.name, topic,
+                               partition_count(kafka.get(), topic), pipeline.table);
     }
   }
   return kDone;
@@ -51,11 +52,14 @@ int check(const Config &config) {
 
 int status(const Config &config) {
   Postgres postgres(config, "kafka-bridge status");
-  std::cout << fmt::format("{:<16} {:<16} {:>4} {:>12} {:>12} {:>10} {:<26} {}\n", "pipeline", "topic", "part", "next", "end", "lag", "advanced", "owner");
+  std::cout << fmt::format("{:<16} {:<16} {:>4} {:>12} {:>12} {:>10} {:<26} {}\n", "pipeline", "topic", "part", "next",
+                           "end", "lag", "advanced", "owner");
   for (const PipelineConfig &pipeline : config.pipelines) {
     const KafkaHandle kafka = make_consumer(config, pipeline.group, nullptr, nullptr);
-    const PgResult rows = postgres.run("SELECT topic, kafka_partition, next_offset, coalesce(advanced_at::text, ''), coalesce(owner, '') "
-                                       "FROM attribution.bridge_ledger WHERE pipeline = $1 ORDER BY 1, 2", {pipeline.name});
+    const PgResult rows =
+        postgres.run("SELECT topic, kafka_partition, next_offset, coalesce(advanced_at::text, ''), coalesce(owner, '') "
+                     "FROM attribution.bridge_ledger WHERE pipeline = $1 ORDER BY 1, 2",
+                     {pipeline.name});
     for (int row = 0; row < PQntuples(rows.get()); ++row) {
       const std::int64_t next = std::stoll(text_at(rows, row, 2));
       std::string end = "?";
@@ -67,18 +71,23 @@ int status(const Config &config) {
       } catch (const KafkaError &) {
         // What the ledger says is of use without Kafka.
       }
-      std::cout << fmt::format("{:<16} {:<16} {:>4} {:>12} {:>12} {:>10} {:<26} {}\n", pipeline.name, text_at(rows, row, 0), text_at(rows, row, 1), next,
-                               end, lag, text_at(rows, row, 3), text_at(rows, row, 4));
+      std::cout << fmt::format("{:<16} {:<16} {:>4} {:>12} {:>12} {:>10} {:<26} {}\n", pipeline.name,
+                               text_at(rows, row, 0), text_at(rows, row, 1), next, end, lag, text_at(rows, row, 3),
+                               text_at(rows, row, 4));
     }
-    const PgResult dead = postgres.run("SELECT stage, coalesce(field, ''), coalesce(sqlstate, ''), letters, last_error FROM attribution.bridge_dead_letters WHERE pipeline = $1", {pipeline.name});
+    const PgResult dead = postgres.run("SELECT stage, coalesce(field, ''), coalesce(sqlstate, ''), letters, last_error "
+                                       "FROM attribution.bridge_dead_letters WHERE pipeline = $1",
+                                       {pipeline.name});
     for (int row = 0; row < PQntuples(dead.get()); ++row)
-      std::cout << fmt::format("{}: {} dead letters: {} {} {}: {}\n", pipeline.name, text_at(dead, row, 3), text_at(dead, row, 0), text_at(dead, row, 1),
-                               text_at(dead, row, 2), text_at(dead, row, 4));
+      std::cout << fmt::format("{}: {} dead letters: {} {} {}: {}\n", pipeline.name, text_at(dead, row, 3),
+                               text_at(dead, row, 0), text_at(dead, row, 1), text_at(dead, row, 2),
+                               text_at(dead, row, 4));
   }
   return kDone;
 }
 
-int seek(const Config &config, const std::string &name, const std::string &topic, std::optional<int> only, const std::string &to) {
+int seek(const Config &config, const std::string &name, const std::string &topic, std::optional<int> only,
+         const std::string &to) {
   const PipelineConfig &pipeline = pipeline_named(config, name);
   Postgres postgres(config, "kafka-bridge seek");
   const KafkaHandle kafka = make_consumer(config, pipeline.group, nullptr, nullptr);
@@ -87,20 +96,23 @@ int seek(const Config &config, const std::string &name, const std::string &topic
   std::int64_t number = 0;
   if (to == "latest")
     start.policy = Start::Policy::latest;
-  else if (const auto parsed = std::from_chars(to.data(), to.data() + to.size(), number); parsed.ec == std::errc() && parsed.ptr == to.data() + to.size())
+  else if (const auto parsed = std::from_chars(to.data(), to.data() + to.size(), number);
+           parsed.ec == std::errc() && parsed.ptr == to.data() + to.size())
     offset = number;
   else if (const auto time = parse_iso_time(to, Zone())) {
     start.policy = Start::Policy::timestamp;
     start.unix_ms = (*time + kMicrosTo2000) / 1000;
   } else if (to != "earliest")
-    throw ConfigError("--to: \"" + to + "\" is none of earliest, latest, an offset, nor a time such as 2026-01-31T12:00:00Z");
+    throw ConfigError("--to: \"" + to +
+                      "\" is none of earliest, latest, an offset, nor a time such as 2026-01-31T12:00:00Z");
   if (offset && !only)
     throw ConfigError("an offset is one of a partition: --partition");
   for (int partition = 0, count = partition_count(kafka.get(), topic); partition < count; ++partition) {
     if (only && *only != partition)
       continue;
     const std::int64_t next = offset ? *offset : resolve_start(kafka.get(), start, topic, partition);
-    postgres.run("SELECT attribution.bridge_seek($1, $2, $3, $4)", {name, topic, std::to_string(partition), std::to_string(next)});
+    postgres.run("SELECT attribution.bridge_seek($1, $2, $3, $4)",
+                 {name, topic, std::to_string(partition), std::to_string(next)});
     std::cout << fmt::format("{}: partition {} of {} goes on at {}\n", name, partition, topic, next);
   }
   return kDone;
@@ -118,11 +130,12 @@ int replay_dead_letters(const Config &config, const std::string &name) {
   for (;;) {
     // One by one: they are few, and each is its own question. Two replays at once share the work.
     postgres.run("BEGIN");
-    const PgResult row = postgres.run(
-        "SELECT d.letter, d.topic, d.kafka_partition, d.kafka_offset, (extract(epoch FROM d.kafka_time) * 1000)::bigint, d.key, d.payload "
-        "FROM attribution.bridge_dead_letter AS d WHERE d.pipeline = $1 AND d.replayed_at IS NULL AND d.stage <> 'gap' AND d.letter > $2 "
-        "ORDER BY d.letter LIMIT 1 FOR UPDATE SKIP LOCKED",
-        {name, last});
+    const PgResult row = postgres.run("SELECT d.letter, d.topic, d.kafka_partition, d.kafka_offset, (extract(epoch "
+                                      "FROM d.kafka_time) * 1000)::bigint, d.key, d.payload "
+                                      "FROM attribution.bridge_dead_letter AS d WHERE d.pipeline = $1 AND "
+                                      "d.replayed_at IS NULL AND d.stage <> 'gap' AND d.letter > $2 "
+                                      "ORDER BY d.letter LIMIT 1 FOR UPDATE SKIP LOCKED",
+                                      {name, last});
     if (PQntuples(row.get()) == 0)
       break;
     last = text_at(row, 0, 0);
@@ -133,10 +146,14 @@ int replay_dead_letters(const Config &config, const std::string &name) {
     payload.append(Decoder::kPadding, '\0');
     const std::string key = bytes_of_hex(text_at(row, 0, 5));
     std::vector<std::pair<std::string, std::optional<std::string>>> headers;
-    const PgResult pairs = postgres.run("SELECT h ->> 0, decode(h ->> 1, 'base64') FROM attribution.bridge_dead_letter AS d, "
-                                        "jsonb_array_elements(d.headers) WITH ORDINALITY AS e(h, n) WHERE d.letter = $1 ORDER BY n", {last});
+    const PgResult pairs =
+        postgres.run("SELECT h ->> 0, decode(h ->> 1, 'base64') FROM attribution.bridge_dead_letter AS d, "
+                     "jsonb_array_elements(d.headers) WITH ORDINALITY AS e(h, n) WHERE d.letter = $1 ORDER BY n",
+                     {last});
     for (int i = 0; i < PQntuples(pairs.get()); ++i)
-      headers.emplace_back(text_at(pairs, i, 0), PQgetisnull(pairs.get(), i, 1) != 0 ? std::nullopt : std::optional(bytes_of_hex(text_at(pairs, i, 1))));
+      headers.emplace_back(text_at(pairs, i, 0), PQgetisnull(pairs.get(), i, 1) != 0
+                                                     ? std::nullopt
+                                                     : std::optional(bytes_of_hex(text_at(pairs, i, 1))));
     Message message;
     message.topic = topic;
     message.partition = std::stoi(text_at(row, 0, 2));
@@ -158,7 +175,8 @@ int replay_dead_letters(const Config &config, const std::string &name) {
       mapper.append_row(message, out);
       postgres.run("SAVEPOINT letter");
       postgres.copy(copy, out.view(0, out.size()));
-      postgres.run("UPDATE attribution.bridge_dead_letter SET replayed_at = clock_timestamp() WHERE letter = $1", {last});
+      postgres.run("UPDATE attribution.bridge_dead_letter SET replayed_at = clock_timestamp() WHERE letter = $1",
+                   {last});
       ++loaded;
     } catch (const Rejected &rejected) {
       problem = rejected.what();
@@ -176,7 +194,9 @@ int replay_dead_letters(const Config &config, const std::string &name) {
     }
     if (!problem.empty()) {
       ++failed;
-      postgres.run("UPDATE attribution.bridge_dead_letter SET error = $2, sqlstate = $3, stage = $4, field = nullif($5, '') WHERE letter = $1", {last, problem, sqlstate, stage, field});
+      postgres.run("UPDATE attribution.bridge_dead_letter SET error = $2, sqlstate = $3, stage = $4, field = "
+                   "nullif($5, '') WHERE letter = $1",
+                   {last, problem, sqlstate, stage, field});
     }
     postgres.run("COMMIT");
   }

@@ -66,7 +66,8 @@ public:
       to = static_cast<Integer>(value);
     });
   }
-  template <typename Enum> void choice(const std::string &key, Enum &to, const std::vector<std::pair<std::string, Enum>> &choices) {
+  template <typename Enum>
+  void choice(const std::string &key, Enum &to, const std::vector<std::pair<std::string, Enum>> &choices) {
     with<std::string>(key, "a string", [&](const std::string &value) {
       std::string names;
       for (const auto &[name, meaning] : choices) {
@@ -259,7 +260,8 @@ PipelineConfig read_pipeline(Section &section, const Config &config) {
       pipeline.start.policy = Start::Policy::timestamp;
       pipeline.start.unix_ms = (*time + kMicrosTo2000) / 1000;
     } else
-      throw ConfigError("\"" + start + "\" is none of earliest, latest, group, nor a time such as 2026-01-31T12:00:00Z");
+      throw ConfigError("\"" + start +
+                        "\" is none of earliest, latest, group, nor a time such as 2026-01-31T12:00:00Z");
   });
   section.choice<OutOfRange>(
       "out_of_range", pipeline.out_of_range,
@@ -359,7 +361,8 @@ Config parse_config(const std::string &text, const std::string &name) {
     read_top(top, config);
     top.done();
   } catch (const toml::parse_error &error) {
-    throw ConfigError(name + ": line " + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));
+    throw ConfigError(name + ": line " + std::to_string(error.source().begin.line) + ": " +
+                      std::string(error.description()));
   } catch (const ConfigError &error) {
     throw ConfigError(name + ": " + error.what());
   }

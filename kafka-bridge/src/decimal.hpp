@@ -7,8 +7,8 @@
 
 namespace bridge {
 
-/// Appends a decimal, by the grammar of JSON or "NaN", without losing a digit. False: it is none, or beyond what a numeric
-/// can hold.
+/// Appends a decimal, by the grammar of JSON or "NaN", without losing a digit. False: it is none, or beyond what a
+/// numeric can hold.
 bool append_numeric(Buffer &out, std::string_view text);
 
 } // namespace bridge

@@ -12,7 +12,8 @@ enum class Kind : std::uint8_t { absent, null, boolean, number, string, json };
 struct Field {
   Kind kind = Kind::absent;
   bool truth = false;
-  /// The digits of a number as they stand, so that no decimal is lost; a string without its escapes; an object or array.
+  /// The digits of a number as they stand, so that no decimal is lost; a string without its escapes; an object or
+  /// array.
   std::string_view text;
   /// As JSON, if the format is JSON: what goes into json and jsonb columns.
   std::string_view raw;

@@ -18,7 +18,8 @@ public:
   void check(std::int64_t messages, std::int64_t dead) const {
     const Guard next = after(messages, dead);
     if (next.in_a_row_ > pipeline_.most_dead_in_a_row)
-      throw Fault("the last " + std::to_string(next.in_a_row_) + " messages are all dead letters (errors.max_consecutive)");
+      throw Fault("the last " + std::to_string(next.in_a_row_) +
+                  " messages are all dead letters (errors.max_consecutive)");
     if (static_cast<double>(next.dead_) > pipeline_.most_dead_ratio * static_cast<double>(pipeline_.dead_window))
       throw Fault(std::to_string(next.dead_) + " dead letters among the last " + std::to_string(next.messages_) +
                   " messages (errors.max_ratio)");

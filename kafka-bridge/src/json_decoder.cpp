@@ -32,7 +32,8 @@ struct Node {
 [[noreturn]] void reject(simdjson::error_code error) {
   if (error == simdjson::UTF8_ERROR)
     throw Rejected(Stage::decode, "22021", "the message is not valid UTF-8");
-  throw Rejected(Stage::decode, "22P02", std::string("the message is not valid JSON: ") + simdjson::error_message(error));
+  throw Rejected(Stage::decode, "22P02",
+                 std::string("the message is not valid JSON: ") + simdjson::error_message(error));
 }
 
 template <typename T> T get(simdjson::simdjson_result<T> result) {

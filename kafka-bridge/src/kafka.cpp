@@ -44,7 +44,10 @@ void set(rd_kafka_conf_t *conf, const std::string &name, const std::string &valu
 }
 
 void log(const rd_kafka_t *, int level, const char *, const char *text) {
-  spdlog::log(level <= 3 ? spdlog::level::warn : level <= 5 ? spdlog::level::info : spdlog::level::debug, "librdkafka: {}", text);
+  spdlog::log(level <= 3   ? spdlog::level::warn
+              : level <= 5 ? spdlog::level::info
+                           : spdlog::level::debug,
+              "librdkafka: {}", text);
 }
 
 } // namespace
@@ -61,7 +64,8 @@ KafkaHandle make_consumer(const Config &config, const std::string &group, Rebala
   for (const auto &[name, value] : config.kafka_properties) {
     for (const auto &[fixed, its_value] : kFixed)
       if (name == fixed && value != its_value)
-        throw ConfigError("kafka.properties: " + name + " must be " + its_value + ", as offsets are kept in PostgreSQL");
+        throw ConfigError("kafka.properties: " + name + " must be " + its_value +
+                          ", as offsets are kept in PostgreSQL");
     set(conf.get(), name, value);
   }
   for (const auto &[name, value] : kFixed)
@@ -84,16 +88,18 @@ KafkaHandle make_consumer(const Config &config, const std::string &group, Rebala
 
 Watermarks watermarks_of(rd_kafka_t *kafka, const std::string &topic, std::int32_t partition) {
   Watermarks ends;
-  require(rd_kafka_query_watermark_offsets(kafka, topic.c_str(), partition, &ends.low, &ends.high, kTimeoutMs), "asking for the ends of a partition");
+  require(rd_kafka_query_watermark_offsets(kafka, topic.c_str(), partition, &ends.low, &ends.high, kTimeoutMs),
+          "asking for the ends of a partition");
   return ends;
 }
 
 int partition_count(rd_kafka_t *kafka, const std::string &topic) {
-  const std::unique_ptr<rd_kafka_topic_t, decltype(&rd_kafka_topic_destroy)> handle(rd_kafka_topic_new(kafka, topic.c_str(), nullptr),
-                                                                                    rd_kafka_topic_destroy);
+  const std::unique_ptr<rd_kafka_topic_t, decltype(&rd_kafka_topic_destroy)> handle(
+      rd_kafka_topic_new(kafka, topic.c_str(), nullptr), rd_kafka_topic_destroy);
   const rd_kafka_metadata_t *raw = nullptr;
   require(rd_kafka_metadata(kafka, 0, handle.get(), &raw, kTimeoutMs), "asking for a topic's partitions");
-  const std::unique_ptr<const rd_kafka_metadata_t, decltype(&rd_kafka_metadata_destroy)> metadata(raw, rd_kafka_metadata_destroy);
+  const std::unique_ptr<const rd_kafka_metadata_t, decltype(&rd_kafka_metadata_destroy)> metadata(
+      raw, rd_kafka_metadata_destroy);
   if (raw->topic_cnt != 1)
     throw KafkaError("asking for a topic's partitions: no answer");
   require(raw->topics[0].err, ("topic " + topic).c_str());
@@ -139,8 +145,11 @@ void describe(const rd_kafka_message_t &from, bool with_headers, Message &to) {
   const char *name = nullptr;
   const void *value = nullptr;
   std::size_t length = 0;
-  for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &length) == RD_KAFKA_RESP_ERR_NO_ERROR; ++i)
-    to.headers.emplace_back(name, value == nullptr ? std::nullopt : std::optional(std::string_view(static_cast<const char *>(value), length)));
+  for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &length) == RD_KAFKA_RESP_ERR_NO_ERROR;
+       ++i)
+    to.headers.emplace_back(name, value == nullptr
+                                      ? std::nullopt
+                                      : std::optional(std::string_view(static_cast<const char *>(value), length)));
 }
 
 } // namespace bridge

@@ -27,9 +27,10 @@ std::optional<std::size_t> row_of(const PgError &error) {
 
 } // namespace
 
-Loader::Loader(const Config &config, const PipelineConfig &pipeline, const Target &target, std::string columns, Guard &guard,
-               PipelineMetrics &metrics)
-    : pipeline_(pipeline), target_(target), guard_(guard), metrics_(metrics), postgres_(config, "kafka-bridge " + pipeline.name),
+Loader::Loader(const Config &config, const PipelineConfig &pipeline, const Target &target, std::string columns,
+               Guard &guard, PipelineMetrics &metrics)
+    : pipeline_(pipeline), target_(target), guard_(guard), metrics_(metrics),
+      postgres_(config, "kafka-bridge " + pipeline.name),
       copy_sql_("COPY " + target.name + " (" + columns + ") FROM STDIN (FORMAT binary)") {}
 
 void Loader::load(Batch &batch) {
@@ -52,7 +53,8 @@ void Loader::load(Batch &batch) {
     Buffer letters;
     for (const DeadLetter &letter : batch.dead)
       append_dead_letter(pipeline_.name, batch, letter, letters);
-    postgres_.copy(std::string("COPY attribution.bridge_dead_letter (") + kDeadLetterColumns + ") FROM STDIN (FORMAT binary)",
+    postgres_.copy(std::string("COPY attribution.bridge_dead_letter (") + kDeadLetterColumns +
+                       ") FROM STDIN (FORMAT binary)",
                    letters.view(0, letters.size()));
   }
   metrics_.copy_seconds->Observe(seconds_since(began));
@@ -64,7 +66,9 @@ void Loader::load(Batch &batch) {
   metrics_.dead_load->Increment(static_cast<double>(batch.dead.size() - dead_before));
 }
 
-void Loader::copy_rows(Batch &batch, std::size_t first, std::size_t past) { postgres_.copy(copy_sql_, batch.row(first, past)); }
+void Loader::copy_rows(Batch &batch, std::size_t first, std::size_t past) {
+  postgres_.copy(copy_sql_, batch.row(first, past));
+}
 
 void Loader::try_rows(Batch &batch, std::size_t first, std::size_t past) {
   if (first == past)
@@ -133,7 +137,8 @@ std::string Loader::advance(const Batch &batch) const {
   std::string sql = "SELECT attribution._bridge_advance(" + quote_literal(pipeline_.name);
   for (const PgArray *array : {&topics, &partitions, &epochs, &since, &until, &rows, &dead, &ends})
     sql += ", " + quote_literal(array->text());
-  sql += ", (SELECT pg_catalog.array_agg(CASE WHEN t >= 0 THEN pg_catalog.to_timestamp(t / 1000.0) END ORDER BY n) FROM pg_catalog.unnest(" +
+  sql += ", (SELECT pg_catalog.array_agg(CASE WHEN t >= 0 THEN pg_catalog.to_timestamp(t / 1000.0) END ORDER BY n) "
+         "FROM pg_catalog.unnest(" +
          quote_literal(times.text()) + "::bigint[]) WITH ORDINALITY AS u(t, n)), " + std::to_string(batch.bytes) + ")";
   return sql;
 }

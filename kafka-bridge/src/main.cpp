@@ -35,7 +35,12 @@ int run(const Config &config) {
   std::signal(SIGPIPE, SIG_IGN);
 
   const auto registry = std::make_shared<prometheus::Registry>();
-  prometheus::BuildGauge().Name("kafka_bridge_build_info").Help("What runs.").Register(*registry).Add({{"version", BRIDGE_VERSION}, {"librdkafka", rd_kafka_version_str()}}).Set(1);
+  prometheus::BuildGauge()
+      .Name("kafka_bridge_build_info")
+      .Help("What runs.")
+      .Register(*registry)
+      .Add({{"version", BRIDGE_VERSION}, {"librdkafka", rd_kafka_version_str()}})
+      .Set(1);
   std::atomic<int> exit_code{kDone};
   std::vector<std::unique_ptr<PipelineMetrics>> metrics;
   std::vector<std::unique_ptr<Worker>> workers;
@@ -75,7 +80,8 @@ int main(int argc, char **argv) {
   int partition = -1;
   app.add_option("--config", path, "the configuration, a TOML file")->required()->envname("KAFKA_BRIDGE_CONFIG");
   app.add_flag("--check", only_check, "only say whether configuration, tables and topics fit together");
-  app.set_version_flag("--version", std::string("kafka-bridge ") + BRIDGE_VERSION + ", librdkafka " + rd_kafka_version_str());
+  app.set_version_flag("--version",
+                       std::string("kafka-bridge ") + BRIDGE_VERSION + ", librdkafka " + rd_kafka_version_str());
   app.require_subcommand(0, 1);
   app.fallthrough();
   CLI::App *of_status = app.add_subcommand("status", "how far each partition is, and what waits as dead letters");

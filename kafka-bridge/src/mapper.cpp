@@ -18,7 +18,8 @@ void append_null(Buffer &rows) { rows.int32(-1); }
 std::string encode_default(Column &column) {
   Field field{Kind::string, false, *column.config.default_text, {}};
   // What the configuration writes is JSON for a json column, and a number or a time as its text.
-  if (flaw_of_json(field.text) == JsonFlaw::none && (column.target.type_name == "json" || column.target.type_name == "jsonb"))
+  if (flaw_of_json(field.text) == JsonFlaw::none &&
+      (column.target.type_name == "json" || column.target.type_name == "jsonb"))
     field = {Kind::json, false, field.text, field.text};
   Buffer out;
   try {
@@ -54,7 +55,8 @@ Mapper::Mapper(const PipelineConfig &pipeline, const Target &target) {
     if (config.source == Source::rest) {
       ++rests;
       if (found->type_name != "jsonb" && found->type_name != "json")
-        throw ConfigError("column " + config.name + " is to hold what no other column does: it must be of type jsonb or json");
+        throw ConfigError("column " + config.name +
+                          " is to hold what no other column does: it must be of type jsonb or json");
     }
     wants_headers_ = wants_headers_ || config.source == Source::header;
     columns_.push_back(std::move(column));
@@ -69,7 +71,8 @@ Mapper::Mapper(const PipelineConfig &pipeline, const Target &target) {
     const bool is_mapped = std::any_of(pipeline.columns.begin(), pipeline.columns.end(),
                                        [&](const ColumnConfig &config) { return config.name == column.name; });
     if (!is_mapped && column.not_null && !column.has_default && !column.is_generated)
-      throw ConfigError("column " + column.name + " of table " + target.name + " must not be null, and nothing is mapped to it");
+      throw ConfigError("column " + column.name + " of table " + target.name +
+                        " must not be null, and nothing is mapped to it");
   }
   wants_fields_ = !paths.empty() || rests > 0;
   decoder_ = make_decoder(pipeline.format, paths, rests > 0);
@@ -110,7 +113,8 @@ void Mapper::append_column(const Column &column, const Message &message, Buffer 
     if (!column.default_bytes.empty() && (field.kind == Kind::absent || must))
       rows.append(column.default_bytes);
     else if (must)
-      throw Rejected(Stage::map, "23502", field.kind == Kind::null ? "the field is null" : "the field is missing", column.config.name);
+      throw Rejected(Stage::map, "23502", field.kind == Kind::null ? "the field is null" : "the field is missing",
+                     column.config.name);
     else
       append_null(rows);
     return;

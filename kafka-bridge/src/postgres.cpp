@@ -24,17 +24,27 @@ std::string without_newline(std::string text) {
 Postgres::Postgres(const Config &config, const std::string &application) {
   const std::string timeout = std::to_string(std::max<long long>(2, config.connect_timeout.count() / 1000));
   // The file may say otherwise; a peer that is gone without a word must be noticed.
-  const char *const names[] = {"connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
-                               "tcp_user_timeout", "fallback_application_name", "dbname", nullptr};
-  const char *const values[] = {timeout.c_str(), "10", "5", "3", "30000", application.c_str(), config.dsn.c_str(), nullptr};
+  const char *const names[] = {"connect_timeout",
+                               "keepalives_idle",
+                               "keepalives_interval",
+                               "keepalives_count",
+                               "tcp_user_timeout",
+                               "fallback_application_name",
+                               "dbname",
+                               nullptr};
+  const char *const values[] = {timeout.c_str(),    "10",   "5", "3", "30000", application.c_str(),
+                                config.dsn.c_str(), nullptr};
   connection_.reset(PQconnectdbParams(names, values, 1));
   if (!connection_)
     throw std::bad_alloc();
   if (PQstatus(connection_.get()) != CONNECTION_OK)
     throw PgError(without_newline(PQerrorMessage(connection_.get())), "");
-  PQsetNoticeProcessor(connection_.get(), [](void *, const char *) {}, nullptr);
-  run("SET standard_conforming_strings = on; SET client_encoding = 'UTF8'; SET datestyle = 'ISO'; SET timezone = 'UTC'; "
-      "SET statement_timeout = " + std::to_string(config.statement_timeout.count()) +
+  PQsetNoticeProcessor(
+      connection_.get(), [](void *, const char *) {}, nullptr);
+  run("SET standard_conforming_strings = on; SET client_encoding = 'UTF8'; SET datestyle = 'ISO'; SET timezone = "
+      "'UTC'; "
+      "SET statement_timeout = " +
+      std::to_string(config.statement_timeout.count()) +
       "; SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '10s'");
 }
 
@@ -46,7 +56,8 @@ void Postgres::fail(const PGresult *result) {
   for (const int code : {PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT})
     if (const std::string more = field_of(result, code); !more.empty())
       message += " (" + more + ")";
-  throw PgError(without_newline(message), sqlstate, field_of(result, PG_DIAG_CONTEXT), field_of(result, PG_DIAG_COLUMN_NAME));
+  throw PgError(without_newline(message), sqlstate, field_of(result, PG_DIAG_CONTEXT),
+                field_of(result, PG_DIAG_COLUMN_NAME));
 }
 
 PgResult Postgres::checked(PGresult *raw) {
@@ -64,8 +75,8 @@ PgResult Postgres::run(const std::string &sql, const std::vector<std::optional<s
   values.reserve(parameters.size());
   for (const auto &parameter : parameters)
     values.push_back(parameter ? parameter->c_str() : nullptr);
-  return checked(PQexecParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr,
-                              nullptr, 0));
+  return checked(PQexecParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
+                              nullptr, nullptr, 0));
 }
 
 void Postgres::copy(const std::string &sql, std::string_view rows) {

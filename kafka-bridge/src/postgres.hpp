@@ -17,7 +17,8 @@ struct Config;
 /// What PostgreSQL or the way to it complained of. Without a SQLSTATE the connection is at fault.
 struct PgError : std::runtime_error {
   PgError(const std::string &message, std::string sqlstate, std::string context = {}, std::string column = {})
-      : std::runtime_error(message), sqlstate(std::move(sqlstate)), context(std::move(context)), column(std::move(column)) {}
+      : std::runtime_error(message), sqlstate(std::move(sqlstate)), context(std::move(context)),
+        column(std::move(column)) {}
 
   /// The row's own fault: its data, or a constraint that it violates.
   bool is_of_row() const { return sqlstate.starts_with("22") || sqlstate.starts_with("23"); }
@@ -62,7 +63,9 @@ private:
   std::unique_ptr<PGconn, Finish> connection_;
 };
 
-inline std::string text_at(const PgResult &result, int row, int column) { return PQgetvalue(result.get(), row, column); }
+inline std::string text_at(const PgResult &result, int row, int column) {
+  return PQgetvalue(result.get(), row, column);
+}
 
 /// A PostgreSQL array literal.
 class PgArray {

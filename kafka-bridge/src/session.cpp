@@ -27,8 +27,8 @@ std::int64_t number_at(const PgResult &result, int row, int column) {
 
 } // namespace
 
-Session::Session(const Config &config, const PipelineConfig &pipeline, std::string owner, Guard &guard, PipelineMetrics &metrics,
-                 WorkerState &state)
+Session::Session(const Config &config, const PipelineConfig &pipeline, std::string owner, Guard &guard,
+                 PipelineMetrics &metrics, WorkerState &state)
     : config_(config), pipeline_(pipeline), owner_(std::move(owner)), metrics_(metrics), state_(state),
       postgres_(config, "kafka-bridge " + pipeline.name + " claims"), target_(read_target(postgres_, pipeline.table)),
       mapper_(pipeline, target_), loader_(config, pipeline, target_, mapper_.column_list(), guard, metrics),
@@ -40,14 +40,16 @@ Session::Session(const Config &config, const PipelineConfig &pipeline, std::stri
           rows += progress.rows;
           last = std::max(last, progress.last_unix_ms);
           if (progress.log_end >= 0)
-            metrics_.lag(progress.claim.topic, progress.claim.partition).Set(static_cast<double>(std::max<std::int64_t>(0, progress.log_end - progress.until)));
+            metrics_.lag(progress.claim.topic, progress.claim.partition)
+                .Set(static_cast<double>(std::max<std::int64_t>(0, progress.log_end - progress.until)));
         }
         metrics_.rows->Increment(static_cast<double>(rows));
         metrics_.bytes->Increment(static_cast<double>(batch.bytes));
         metrics_.batches->Increment();
         if (last >= 0)
-          metrics_.latency_seconds->Observe(std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count() -
-                                            static_cast<double>(last) / 1000);
+          metrics_.latency_seconds->Observe(
+              std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count() -
+              static_cast<double>(last) / 1000);
       }),
       kafka_(make_consumer(config, pipeline.group, on_rebalance, this)) {
   const PartitionList topics(rd_kafka_topic_partition_list_new(static_cast<int>(pipeline.topics.size())));
@@ -72,7 +74,9 @@ void Session::close() noexcept {
 
 void Session::run(const std::atomic<bool> &stop) {
   while (!stop) {
-    const KafkaMessage message(rd_kafka_consumer_poll(kafka_.get(), is_due() ? 0 : conveyor_.filling().empty() ? 100 : 5));
+    const KafkaMessage message(rd_kafka_consumer_poll(kafka_.get(), is_due()                      ? 0
+                                                                    : conveyor_.filling().empty() ? 100
+                                                                                                  : 5));
     if (failure_)
       std::rethrow_exception(failure_);
     if (message) {
@@ -88,7 +92,8 @@ void Session::run(const std::atomic<bool> &stop) {
         // The next claim applies the policy.
         throw KafkaError(std::string("an offset is out of range: ") + rd_kafka_message_errstr(message.get()));
       default:
-        if (rd_kafka_fatal_error(kafka_.get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR || message->err == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED)
+        if (rd_kafka_fatal_error(kafka_.get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+            message->err == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED)
           throw KafkaError(rd_kafka_message_errstr(message.get()));
         spdlog::warn("{}: Kafka: {}", pipeline_.name, rd_kafka_message_errstr(message.get()));
       }
@@ -114,15 +119,17 @@ void Session::look_at_claims() {
   std::int64_t owned = 0;
   for (const auto &[topic, partitions] : owned_)
     owned += static_cast<std::int64_t>(partitions.size());
-  const PgResult held = postgres_.run("SELECT count(*) FROM attribution.bridge_ledger WHERE pipeline = $1 AND owner = $2", {pipeline_.name, owner_});
+  const PgResult held = postgres_.run(
+      "SELECT count(*) FROM attribution.bridge_ledger WHERE pipeline = $1 AND owner = $2", {pipeline_.name, owner_});
   if (number_at(held, 0, 0) < owned)
     throw KafkaError("partitions were claimed by somebody else, or set to another offset: they are claimed anew");
 }
 
 bool Session::is_due() const {
   const Batch &batch = const_cast<Conveyor &>(conveyor_).filling();
-  return !batch.empty() && (batch.messages >= pipeline_.batch_rows || batch.memory() >= static_cast<std::size_t>(pipeline_.batch_bytes) ||
-                            Clock::now() - batch.began >= pipeline_.batch_age);
+  return !batch.empty() &&
+         (batch.messages >= pipeline_.batch_rows || batch.memory() >= static_cast<std::size_t>(pipeline_.batch_bytes) ||
+          Clock::now() - batch.began >= pipeline_.batch_age);
 }
 
 void Session::flush(std::chrono::milliseconds within) {
@@ -208,7 +215,8 @@ void Session::set_aside(const Kept &kept, const Rejected &rejected) {
   (rejected.stage == Stage::decode ? metrics_.dead_decode : metrics_.dead_map)->Increment();
 }
 
-void Session::on_rebalance(rd_kafka_t *, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *partitions, void *opaque) {
+void Session::on_rebalance(rd_kafka_t *, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *partitions,
+                           void *opaque) {
   auto *session = static_cast<Session *>(opaque);
   try {
     session->rebalance(error, partitions);
@@ -250,7 +258,8 @@ void Session::rebalance(rd_kafka_resp_err_t error, rd_kafka_topic_partition_list
 void Session::apply(rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *partitions) {
   const bool is_assign = error == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
   if (std::string_view(rd_kafka_rebalance_protocol(kafka_.get())) == "COOPERATIVE") {
-    rd_kafka_error_t *failed = is_assign ? rd_kafka_incremental_assign(kafka_.get(), partitions) : rd_kafka_incremental_unassign(kafka_.get(), partitions);
+    rd_kafka_error_t *failed = is_assign ? rd_kafka_incremental_assign(kafka_.get(), partitions)
+                                         : rd_kafka_incremental_unassign(kafka_.get(), partitions);
     if (failed != nullptr) {
       const std::string text = rd_kafka_error_string(failed);
       rd_kafka_error_destroy(failed);
@@ -270,7 +279,9 @@ void Session::claim(rd_kafka_topic_partition_list_t *partitions) {
 }
 
 void Session::claim_topic(const std::string &topic, const std::vector<rd_kafka_topic_partition_t *> &elements) {
-  const PgResult known = postgres_.run("SELECT kafka_partition FROM attribution.bridge_ledger WHERE pipeline = $1 AND topic = $2", {pipeline_.name, topic});
+  const PgResult known =
+      postgres_.run("SELECT kafka_partition FROM attribution.bridge_ledger WHERE pipeline = $1 AND topic = $2",
+                    {pipeline_.name, topic});
   std::vector<std::int64_t> read;
   for (int row = 0; row < PQntuples(known.get()); ++row)
     read.push_back(number_at(known, row, 0));
@@ -284,17 +295,19 @@ void Session::claim_topic(const std::string &topic, const std::vector<rd_kafka_t
   PgArray starts;
   for (const rd_kafka_topic_partition_t *element : elements)
     partitions.add(std::int64_t{element->partition});
-  const bool is_complete = std::all_of(elements.begin(), elements.end(), [&](const rd_kafka_topic_partition_t *element) {
-    return std::find(read.begin(), read.end(), element->partition) != read.end();
-  });
+  const bool is_complete =
+      std::all_of(elements.begin(), elements.end(), [&](const rd_kafka_topic_partition_t *element) {
+        return std::find(read.begin(), read.end(), element->partition) != read.end();
+      });
   if (!is_complete)
     for (int partition = 0, count = partition_count(kafka_.get(), topic); partition < count; ++partition)
       if (std::find(read.begin(), read.end(), partition) == read.end()) {
         starting.add(std::int64_t{partition});
         starts.add(resolve_start(kafka_.get(), start, topic, partition));
       }
-  const PgResult claimed = postgres_.run("SELECT kafka_partition, next_offset, epoch FROM attribution._bridge_claim($1, $2, $3, $4, $5, $6)",
-                                         {pipeline_.name, topic, partitions.text(), starting.text(), starts.text(), owner_});
+  const PgResult claimed =
+      postgres_.run("SELECT kafka_partition, next_offset, epoch FROM attribution._bridge_claim($1, $2, $3, $4, $5, $6)",
+                    {pipeline_.name, topic, partitions.text(), starting.text(), starts.text(), owner_});
   if (PQntuples(claimed.get()) != static_cast<int>(elements.size()))
     throw KafkaError("the ledger has not all partitions of topic " + topic);
   for (int row = 0; row < PQntuples(claimed.get()); ++row) {
@@ -306,11 +319,15 @@ void Session::claim_topic(const std::string &topic, const std::vector<rd_kafka_t
       if (element->partition == partition)
         element->offset = next;
     if (next != owned.next) {
-      postgres_.run("INSERT INTO attribution.bridge_dead_letter (pipeline, topic, kafka_partition, kafka_offset, stage, error) VALUES ($1, $2, $3, $4, 'gap', $5)",
+      postgres_.run("INSERT INTO attribution.bridge_dead_letter (pipeline, topic, kafka_partition, kafka_offset, "
+                    "stage, error) VALUES ($1, $2, $3, $4, 'gap', $5)",
                     {pipeline_.name, topic, std::to_string(partition), std::to_string(owned.next),
-                     "offset " + std::to_string(owned.next) + " is not there any more; reading goes on at " + std::to_string(next)});
-      const PgResult moved = postgres_.run("UPDATE attribution.bridge_ledger SET next_offset = $4 WHERE pipeline = $1 AND topic = $2 AND kafka_partition = $3 AND epoch = $5 RETURNING 1",
-                    {pipeline_.name, topic, std::to_string(partition), std::to_string(next), std::to_string(owned.claim.epoch)});
+                     "offset " + std::to_string(owned.next) + " is not there any more; reading goes on at " +
+                         std::to_string(next)});
+      const PgResult moved = postgres_.run(
+          "UPDATE attribution.bridge_ledger SET next_offset = $4 WHERE pipeline = $1 AND topic = $2 AND "
+          "kafka_partition = $3 AND epoch = $5 RETURNING 1",
+          {pipeline_.name, topic, std::to_string(partition), std::to_string(next), std::to_string(owned.claim.epoch)});
       if (PQntuples(moved.get()) != 1)
         throw KafkaError("somebody else has claimed a partition meanwhile");
       owned.next = next;
@@ -324,10 +341,13 @@ std::int64_t Session::within_range(const std::string &topic, std::int32_t partit
   if (next >= ends.low && next <= ends.high)
     return next;
   metrics_.out_of_range->Increment();
-  const std::string what = fmt::format("partition {} of topic {} has offsets from {} to {}, and the next one to read is {}", partition, topic, ends.low, ends.high, next);
+  const std::string what =
+      fmt::format("partition {} of topic {} has offsets from {} to {}, and the next one to read is {}", partition,
+                  topic, ends.low, ends.high, next);
   if (pipeline_.out_of_range == OutOfRange::fail)
     throw Fault(what + "; \"kafka-bridge seek\" says where to go on");
-  spdlog::error("{}: {}; going on at the {}", pipeline_.name, what, pipeline_.out_of_range == OutOfRange::earliest ? "beginning" : "end");
+  spdlog::error("{}: {}; going on at the {}", pipeline_.name, what,
+                pipeline_.out_of_range == OutOfRange::earliest ? "beginning" : "end");
   return pipeline_.out_of_range == OutOfRange::earliest ? ends.low : ends.high;
 }
 

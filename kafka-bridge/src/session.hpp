@@ -25,7 +25,8 @@ struct WorkerState {
 
 class Session {
 public:
-  Session(const Config &config, const PipelineConfig &pipeline, std::string owner, Guard &guard, PipelineMetrics &metrics, WorkerState &state);
+  Session(const Config &config, const PipelineConfig &pipeline, std::string owner, Guard &guard,
+          PipelineMetrics &metrics, WorkerState &state);
   ~Session();
 
   /// Until `stop`, or an exception: PgError, KafkaError, Fault, ConfigError.
@@ -41,7 +42,8 @@ private:
     std::size_t progress = 0;
   };
 
-  static void on_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *partitions, void *opaque);
+  static void on_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *partitions,
+                           void *opaque);
   void rebalance(rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *partitions);
   void claim(rd_kafka_topic_partition_list_t *partitions);
   void claim_topic(const std::string &topic, const std::vector<rd_kafka_topic_partition_t *> &partitions);

@@ -131,7 +131,8 @@ std::optional<PgMicros> parse_iso_time(std::string_view text, const Zone &zone) 
     utc = zone.to_utc(local);
   else if (cursor.take('Z') || cursor.take('z'))
     utc = local;
-  else if (const bool negative = cursor.take('-'); (negative || cursor.take('+')) && read_offset(cursor, negative, offset))
+  else if (const bool negative = cursor.take('-');
+           (negative || cursor.take('+')) && read_offset(cursor, negative, offset))
     utc = local - offset;
   else
     return std::nullopt;

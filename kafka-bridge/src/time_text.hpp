@@ -16,8 +16,9 @@ constexpr PgMicros kMicrosTo2000 = 946'684'800'000'000;
 
 enum class TimeUnit { s, ms, us };
 
-/// ISO 8601: a date and a time, T or space between, a fraction of any length (digits beyond microseconds are cut off), Z, an offset,
-/// or nothing, which means the zone's clocks. A date alone is its midnight. Nothing: it is not that, or no such day.
+/// ISO 8601: a date and a time, T or space between, a fraction of any length (digits beyond microseconds are cut off),
+/// Z, an offset, or nothing, which means the zone's clocks. A date alone is its midnight. Nothing: it is not that, or
+/// no such day.
 std::optional<PgMicros> parse_iso_time(std::string_view text, const Zone &zone) noexcept;
 
 /// A decimal number of units since 1970-01-01 00:00 UTC, with a fraction or an exponent or without. Digits beyond

@@ -16,9 +16,7 @@ namespace {
 using Units = std::initializer_list<std::pair<std::string_view, std::int64_t>>;
 
 std::int64_t parse(const std::string &text, const Units &units, const char *what, const char *example) {
-  const auto complain = [&] {
-    return ConfigError("\"" + text + "\" is no " + what + "; write it like " + example);
-  };
+  const auto complain = [&] { return ConfigError("\"" + text + "\" is no " + what + "; write it like " + example); };
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || number < 0)
@@ -36,8 +34,8 @@ std::int64_t parse(const std::string &text, const Units &units, const char *what
 } // namespace
 
 std::chrono::milliseconds parse_duration(const std::string &text) {
-  return std::chrono::milliseconds(
-      parse(text, {{"ms", 1}, {"s", 1000}, {"min", 60'000}, {"h", 3'600'000}}, "duration", "\"250ms\", \"5s\" or \"1min\""));
+  return std::chrono::milliseconds(parse(text, {{"ms", 1}, {"s", 1000}, {"min", 60'000}, {"h", 3'600'000}}, "duration",
+                                         "\"250ms\", \"5s\" or \"1min\""));
 }
 
 std::int64_t parse_size(const std::string &text) {

@@ -20,8 +20,8 @@ std::string owner_name(const std::string &worker) {
 
 } // namespace
 
-Worker::Worker(const Config &config, const PipelineConfig &pipeline, int number, PipelineMetrics &metrics, std::atomic<bool> &stop,
-               std::atomic<int> &exit_code)
+Worker::Worker(const Config &config, const PipelineConfig &pipeline, int number, PipelineMetrics &metrics,
+               std::atomic<bool> &stop, std::atomic<int> &exit_code)
     : config_(config), pipeline_(pipeline), metrics_(metrics), stop_(stop), exit_code_(exit_code), guard_(pipeline),
       name_(pipeline.name + "/" + std::to_string(number)), thread_([this] { work(); }) {}
 
@@ -33,7 +33,8 @@ void Worker::work() {
     if (stop_)
       break;
     // One that worked for a while begins anew at once.
-    delay = std::chrono::steady_clock::now() - began > config_.retry_max ? config_.retry_min : std::min(delay * 2, config_.retry_max);
+    delay = std::chrono::steady_clock::now() - began > config_.retry_max ? config_.retry_min
+                                                                         : std::min(delay * 2, config_.retry_max);
     wait(delay);
   }
 }

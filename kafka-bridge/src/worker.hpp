@@ -12,7 +12,8 @@ namespace bridge {
 
 class Worker {
 public:
-  Worker(const Config &config, const PipelineConfig &pipeline, int number, PipelineMetrics &metrics, std::atomic<bool> &stop, std::atomic<int> &exit_code);
+  Worker(const Config &config, const PipelineConfig &pipeline, int number, PipelineMetrics &metrics,
+         std::atomic<bool> &stop, std::atomic<int> &exit_code);
   ~Worker() { join(); }
   void join() {
     if (thread_.joinable())

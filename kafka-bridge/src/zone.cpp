@@ -45,7 +45,8 @@ std::string read_zone(const std::string &name) {
   if (!std::regex_match(name, kName))
     throw ConfigError("time zone \"" + name + "\" is not known");
   const char *directory = std::getenv("TZDIR");
-  std::ifstream file(std::string(directory != nullptr ? directory : "/usr/share/zoneinfo") + "/" + name, std::ios::binary);
+  std::ifstream file(std::string(directory != nullptr ? directory : "/usr/share/zoneinfo") + "/" + name,
+                     std::ios::binary);
   std::string bytes{std::istreambuf_iterator<char>(file), {}};
   if (bytes.size() < 44)
     throw ConfigError("time zone \"" + name + "\" is not known (is the package tzdata installed?)");
@@ -69,8 +70,8 @@ Zone::Zone(const std::string &name) {
     if (!file.is_header(0))
       throw std::out_of_range("time zone file");
     // What comes first is for those who know 32 bits only.
-    const std::size_t header =
-        44 + file.count(0, 3) * 5 + file.count(0, 4) * 6 + file.count(0, 5) + file.count(0, 2) * 8 + file.count(0, 1) + file.count(0, 0);
+    const std::size_t header = 44 + file.count(0, 3) * 5 + file.count(0, 4) * 6 + file.count(0, 5) +
+                               file.count(0, 2) * 8 + file.count(0, 1) + file.count(0, 0);
     if (!file.is_header(header))
       throw std::out_of_range("time zone file");
     const std::size_t times = file.count(header, 3);
@@ -80,7 +81,8 @@ Zone::Zone(const std::string &name) {
     const auto offset_of = [&](std::size_t type) { return file.number(types + type * 6, 4); };
     first_offset_ = offset_of(0);
     for (std::size_t i = 0; i < times; ++i)
-      changes_.push_back({file.number(at + i * 8, 8), offset_of(static_cast<std::size_t>(file.number(kinds + i, 1) & 0xFF))});
+      changes_.push_back(
+          {file.number(at + i * 8, 8), offset_of(static_cast<std::size_t>(file.number(kinds + i, 1) & 0xFF))});
   } catch (const std::out_of_range &) {
     throw ConfigError("time zone \"" + name + "\" can't be read");
   }

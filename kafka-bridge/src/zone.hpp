@@ -17,8 +17,8 @@ public:
   /// Throws ConfigError.
   explicit Zone(const std::string &name);
 
-  /// The time at which clocks of the zone show `local`. Of a time that they skip, or show twice, PostgreSQL's choice: the
-  /// offset before the change for the former, the one after it for the latter.
+  /// The time at which clocks of the zone show `local`. Of a time that they skip, or show twice, PostgreSQL's choice:
+  /// the offset before the change for the former, the one after it for the latter.
   Seconds to_utc(Seconds local) const noexcept;
 
 private:

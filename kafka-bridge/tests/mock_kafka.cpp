@@ -1,4 +1,5 @@
-// An embedded broker for tests: librdkafka's mock cluster in a process of its own. Prints its address, then obeys lines:
+// An embedded broker for tests: librdkafka's mock cluster in a process of its own. Prints its address, then obeys
+// lines:
 //     topic NAME PARTITIONS          make a topic
 //     produce TOPIC PARTITIONS FIRST PAST   events with the ids FIRST .. PAST-1, spread over the partitions
 //     transaction TOPIC PARTITIONS FIRST PAST commit|abort   the same within a transaction
@@ -6,7 +7,8 @@
 //     down | up                      all brokers
 // and answers each with "ok". It ends with its input.
 //
-// The mock keeps 5 MiB a partition, returns aborted transactions, and lets nobody join whose session timeout is 3 s or less.
+// The mock keeps 5 MiB a partition, returns aborted transactions, and lets nobody join whose session timeout is 3 s or
+// less.
 
 #include <array>
 #include <cstdio>
@@ -36,7 +38,8 @@ void require(rd_kafka_error_t *error) {
 Handle make_producer(const std::string &brokers, const std::string &transactional_id = "") {
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
   std::array<char, 512> error{};
-  for (const auto &[name, value] : {std::pair{"linger.ms", "20"}, {"compression.codec", "zstd"}, {"queue.buffering.max.messages", "2000000"}})
+  for (const auto &[name, value] :
+       {std::pair{"linger.ms", "20"}, {"compression.codec", "zstd"}, {"queue.buffering.max.messages", "2000000"}})
     rd_kafka_conf_set(conf, name, value, error.data(), error.size());
   if (!transactional_id.empty())
     rd_kafka_conf_set(conf, "transactional.id", transactional_id.c_str(), error.data(), error.size());
@@ -50,10 +53,13 @@ Handle make_producer(const std::string &brokers, const std::string &transactiona
   return kafka;
 }
 
-void send(rd_kafka_t *kafka, const std::string &topic, int partition, const std::string *payload, const std::string &key) {
-  while (rd_kafka_producev(kafka, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                           RD_KAFKA_V_KEY(key.data(), key.size()), RD_KAFKA_V_VALUE(payload ? const_cast<char *>(payload->data()) : nullptr, payload ? payload->size() : 0),
-                           RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+void send(rd_kafka_t *kafka, const std::string &topic, int partition, const std::string *payload,
+          const std::string &key) {
+  while (rd_kafka_producev(
+             kafka, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(partition),
+             RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key.data(), key.size()),
+             RD_KAFKA_V_VALUE(payload ? const_cast<char *>(payload->data()) : nullptr, payload ? payload->size() : 0),
+             RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR__QUEUE_FULL)
     rd_kafka_poll(kafka, 50);
 }
 
@@ -65,8 +71,9 @@ std::string event(long id) {
       R"({"event_id":"%08lx-0000-4000-8000-%012lx","event_time":"2026-01-%02ldT%02ld:%02ld:%02ld.%03ldZ","device":{"id":"%08lx-0000-4000-8000-000000000000","os":"android"},)"
       R"("app_id":"com.example.game%ld","campaign":"spring sale %ld","network":"network%ld","creative":"banner %ld of many","ip":"10.%ld.%ld.%ld","country":"DE",)"
       R"("user_agent":"Mozilla/5.0 (Linux; Android 14; Phone %ld) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124 Mobile","click_cost":0.%04ld,"is_view_through":%s})",
-      static_cast<unsigned long>(id) & 0xFFFFFFFF, static_cast<unsigned long>(id) & 0xFFFFFFFFFFFF, id % 28 + 1, id / 60 % 24, id / 7 % 60, id % 60, id % 1000, mixed >> 40, id % 20, id % 300, id % 15, id % 900,
-      id % 256, id / 256 % 256, id / 65536 % 256, id % 40, id % 10000, id % 3 == 0 ? "true" : "false");
+      static_cast<unsigned long>(id) & 0xFFFFFFFF, static_cast<unsigned long>(id) & 0xFFFFFFFFFFFF, id % 28 + 1,
+      id / 60 % 24, id / 7 % 60, id % 60, id % 1000, mixed >> 40, id % 20, id % 300, id % 15, id % 900, id % 256,
+      id / 256 % 256, id / 65536 % 256, id % 40, id % 10000, id % 3 == 0 ? "true" : "false");
   return std::string(text.data(), static_cast<std::size_t>(length));
 }
 
@@ -125,7 +132,8 @@ int main(int argc, char **argv) {
         send(transactional.get(), topic, static_cast<int>(id % partitions), &payload, std::to_string(id));
       }
       rd_kafka_flush(transactional.get(), 60'000);
-      require(outcome == "commit" ? rd_kafka_commit_transaction(transactional.get(), 30'000) : rd_kafka_abort_transaction(transactional.get(), 30'000));
+      require(outcome == "commit" ? rd_kafka_commit_transaction(transactional.get(), 30'000)
+                                  : rd_kafka_abort_transaction(transactional.get(), 30'000));
     } else if (verb == "down") {
       rd_kafka_mock_broker_set_down(cluster.get(), -1);
     } else if (verb == "up") {

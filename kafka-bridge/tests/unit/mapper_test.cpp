@@ -20,7 +20,10 @@ constexpr Oid kJsonb = 3802;
 class Row {
 public:
   Row(const std::string &mapping, Oid type, const std::string &type_name = "type", bool not_null = false)
-      : config_(parse_config("[kafka]\nbrokers = 'b'\n[[pipeline]]\nname = 'p'\ntopics = 't'\ntable = 't'\n[pipeline.columns]\nc = " + mapping, "test")),
+      : config_(parse_config(
+            "[kafka]\nbrokers = 'b'\n[[pipeline]]\nname = 'p'\ntopics = 't'\ntable = 't'\n[pipeline.columns]\nc = " +
+                mapping,
+            "test")),
         mapper_(config_.pipelines[0], {"t", "", {{"c", type, type_name, false, not_null, false, false}}}) {}
 
   /// The value's bytes; "NULL"; "SQLSTATE stage" of what is rejected.
@@ -55,7 +58,8 @@ TEST(Mapper, FindsNestedPaths) {
   EXPECT_EQ(row.of(R"({"device":{"os":"x","id":"d"},"id":"other"})"), "d");
   EXPECT_EQ(row.of(R"({"device":null})"), "NULL");
   EXPECT_EQ(row.of(R"({"device":[1]})"), "NULL");
-  EXPECT_EQ(row.of(R"({"device":{"id":"first"},"device":{"os":"x"}})"), "NULL") << "of a name that comes twice nothing is left";
+  EXPECT_EQ(row.of(R"({"device":{"id":"first"},"device":{"os":"x"}})"), "NULL")
+      << "of a name that comes twice nothing is left";
   EXPECT_EQ(row.of(R"({"device":{"id":"first","id":"last"}})"), "last");
   EXPECT_EQ(row.of(R"({"\u0064evice":{"i\u0064":"escaped"}})"), "escaped");
   EXPECT_EQ(Row("{ path = ['a.b'] }", kText).of(R"({"a":{"b":"no"},"a.b":"yes"})"), "yes");
@@ -63,7 +67,8 @@ TEST(Mapper, FindsNestedPaths) {
 
 TEST(Mapper, RejectsWhatIsNoJson) {
   Row row("{}", kText);
-  for (const char *payload : {"", "{", "x", "[1]", "1", "null", R"({"c":})", R"({"c":tru})", R"({"c":1)", R"({"c":01})", R"({"c":"\ud800"})", R"({"c":"x"} {})"})
+  for (const char *payload : {"", "{", "x", "[1]", "1", "null", R"({"c":})", R"({"c":tru})", R"({"c":1)", R"({"c":01})",
+                              R"({"c":"\ud800"})", R"({"c":"x"} {})"})
     EXPECT_EQ(row.of(payload), "22P02 decode") << payload;
   EXPECT_EQ(row.of("{\"c\":\"\xFF\"}"), "22021 decode");
   EXPECT_EQ(row.of("\xEF\xBB\xBF{\"c\":\"bom\"}"), "bom");
@@ -79,7 +84,8 @@ TEST(Mapper, KeepsNulOutOfText) {
 
 TEST(Mapper, KeepsUnknownFields) {
   Row row("{ rest = true }", kJsonb, "jsonb");
-  EXPECT_EQ(row.of(R"({"a": 1 ,"b":{"c" : [1, 2]},"d":"\u00e4"})"), "\1{\"a\":1,\"b\":{\"c\" : [1, 2]},\"d\":\"\\u00e4\"}");
+  EXPECT_EQ(row.of(R"({"a": 1 ,"b":{"c" : [1, 2]},"d":"\u00e4"})"),
+            "\1{\"a\":1,\"b\":{\"c\" : [1, 2]},\"d\":\"\\u00e4\"}");
   EXPECT_EQ(row.of("{}"), "NULL");
   EXPECT_EQ(row.of(R"({"a":tru})"), "22P02 map");
   EXPECT_EQ(row.of(R"({"a":123456789012345678901234567890})"), "\1{\"a\":123456789012345678901234567890}");
@@ -135,7 +141,8 @@ TEST(Mapper, ReadsTimesOfAZone) {
   EXPECT_EQ(at("2026-03-29T02:30:00"), exactly("2026-03-29T01:30:00Z")) << "skipped: as before the change";
   EXPECT_EQ(at("2026-10-25T02:30:00"), exactly("2026-10-25T01:30:00Z")) << "shown twice: as after the change";
   EXPECT_EQ(at("2060-07-15T12:00:00"), exactly("2060-07-15T10:00:00Z"));
-  EXPECT_EQ(Row("{ zone = '-03:30' }", kTimestamptz).of(R"({"c":"2026-01-15T12:00:00"})"), exactly("2026-01-15T15:30:00Z"));
+  EXPECT_EQ(Row("{ zone = '-03:30' }", kTimestamptz).of(R"({"c":"2026-01-15T12:00:00"})"),
+            exactly("2026-01-15T15:30:00Z"));
   EXPECT_THROW(Row("{ zone = 'Mars/Olympus' }", kTimestamptz), ConfigError);
 }
 
