@@ -176,7 +176,9 @@ void Session::take_end(const rd_kafka_message_t &message) {
   Owned *owned = this->owned(message);
   if (owned == nullptr || message.offset <= owned->next)
     return;
-  progress_of(*owned).until = owned->next = message.offset;
+  // First the batch's progress, which begins at what is next until now.
+  Progress &progress = progress_of(*owned);
+  progress.until = owned->next = message.offset;
 }
 
 void Session::take(const rd_kafka_message_t &raw) {
