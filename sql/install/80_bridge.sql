@@ -54,6 +54,7 @@ CREATE TABLE attribution.bridge_dead_letter (
 );
 CREATE INDEX bridge_dead_letter_waiting ON attribution.bridge_dead_letter (pipeline, letter) WHERE replayed_at IS NULL;
 COMMENT ON INDEX attribution.bridge_dead_letter_waiting IS 'For replays.';
+COMMENT ON SEQUENCE attribution.bridge_dead_letter_letter_seq IS 'Numbers dead letters.';
 COMMENT ON TABLE attribution.bridge_dead_letter IS
 'Messages that could not be loaded, as Kafka had them, written by the transaction that passed them over. kafka-bridge
 replay-dead-letters tries them again. Delete what is of no use any more.';
