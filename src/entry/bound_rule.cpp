@@ -88,14 +88,13 @@ AskedRule::AskedRule(Datum rule, Datum overrides) {
 std::shared_ptr<const engine::Binding> AskedRule::bind() {
   if (known_)
     return known_;
-  const auto binding = std::make_shared<const engine::Binding>(engine::bind(std::move(spec_)));
-  known_ = binding;
+  known_ = std::make_shared<const engine::Binding>(engine::bind(std::move(spec_)));
   if (!key_.empty() && is_current()) {
     if (known_rules().size() >= kMostRules)
       known_rules().clear();
-    known_rules()[key_] = binding;
+    known_rules()[key_] = known_;
   }
-  return binding;
+  return known_;
 }
 
 } // namespace attribution::entry

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of the groups named as arguments, if any is missing:
-#     build server pgtap cron python client peers unit fuzz lint versions
+#     build server pgtap cron python client peers unit fuzz bridge lint versions
 # The PostgreSQL version is that of PG_CONFIG, or else the distribution's.
 set -euo pipefail
 
@@ -50,6 +50,10 @@ for group; do
     peers) packages+=(python3-venv) ;;
     unit) packages+=(make g++ libgtest-dev) ;;
     fuzz) packages+=(make clang-14 libclang-rt-14-dev libstdc++-12-dev) ;;
+    bridge)
+      packages+=(make g++ pkg-config libpq-dev librdkafka-dev libsimdjson-dev libtomlplusplus-dev libcli11-dev libspdlog-dev
+        libfmt-dev prometheus-cpp-dev libcpp-httplib-dev libgtest-dev tzdata)
+      ;;
     lint) packages+=(clang-format-14 clang-tidy-14 shellcheck git python3-venv) ;;
     versions) packages+=(debootstrap git) ;;
     *)
