@@ -201,7 +201,7 @@ def live(bench):
         for name, query in (("ours", OURS.replace("attribute()", "attribute($1, $2)")),
                             ("peer", SQL["LATERAL"] + " WHERE i.at >= $1 AND i.at < $2")):
             server.run(f"PREPARE {name}_2000 (timestamptz, timestamptz) AS " + counted.format("", query))
-            one = query.replace("$1", "times[i]").replace("$2", "times[i + 1]")
+            one = query.replace("$1", "times[place]").replace("$2", "times[place + 1]")
             server.run(f"""
                 CREATE FUNCTION {name}_each(times timestamptz[], OUT touched bigint, OUT touches bigint) LANGUAGE plpgsql AS $$
                 DECLARE
@@ -210,7 +210,7 @@ def live(bench):
                 BEGIN
                   touched := 0;
                   touches := 0;
-                  FOR i IN 1 .. cardinality(times) - 1 LOOP
+                  FOR place IN 1 .. cardinality(times) - 1 LOOP
                     {counted.format(" INTO counted, total", one)};
                     touched := touched + counted;
                     touches := touches + total;
