@@ -125,6 +125,16 @@ GRANT SELECT ON game.shown TO regress_reader;
 SELECT attribution.create_rule('shown', 'game.shown', 'uid', 'at');
 SET ROLE regress_reader;
 SELECT count(*) FROM attribution.attribute('shown');
+-- But not with his rights on what a function in it reads, which is whoever asks's own to read: as by the view itself.
+SET ROLE regress_owner;
+CREATE FUNCTION game.reveal() RETURNS SETOF game.hidden LANGUAGE sql STABLE AS 'SELECT * FROM game.hidden';
+GRANT EXECUTE ON FUNCTION game.reveal() TO regress_reader;
+CREATE VIEW game.revealed AS SELECT uid, at, ifa FROM game.reveal();
+GRANT SELECT ON game.revealed TO regress_reader;
+SELECT attribution.create_rule('revealed', 'game.revealed', 'uid', 'at');
+SET ROLE regress_reader;
+SELECT count(*) FROM game.revealed;
+SELECT count(*) FROM attribution.attribute('revealed');
 
 RESET ROLE;
 SET client_min_messages = warning;

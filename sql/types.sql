@@ -71,6 +71,14 @@ SELECT attribution.add_tier('mix', 'x', 'mix.touches', '{label}', '7 days', conv
 SELECT attribution.add_tier('mix', 'x', 'mix.touches', '{label}', '7 days', conversion_match => '{loose}', id_column => 'Id');
 SELECT attribution.add_tier('mix', 'x', 'mix.touches', '{num}', '7 days', conversion_match => '{small}', id_column => 'Id');
 SELECT attribution.add_tier('sales', 'number', 'mix.touches', '{wide}', '7 days', conversion_match => '{small}', id_column => 'wide', time_column => 'at, it');
+-- The function that an installation key names may be another one by the next call, with a result of another type.
+CREATE TABLE mix.again (id int PRIMARY KEY, at timestamptz NOT NULL, device int);
+INSERT INTO mix.again VALUES (1, '2026-01-08 12:00+00', 7), (2, '2026-01-08 13:00+00', 7);
+CREATE FUNCTION mix.device_key(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+SELECT attribution.create_rule('again', 'mix.again', 'id', 'at', installation_key => '{mix.device_key(conversion.device)}');
+SELECT conversion_id, kind FROM mix.again_attribute();
+CREATE FUNCTION mix.device_key(int) RETURNS text LANGUAGE sql IMMUTABLE AS $$SELECT 'device ' || $1$$;
+SELECT conversion_id, kind FROM mix.again_attribute();
 SET client_min_messages = warning;
 DROP SCHEMA mix CASCADE;
 DROP SERVER files CASCADE;

@@ -28,9 +28,11 @@ void check_row(const Binding &binding, const pg::Rows &rows, std::uint64_t row) 
 pg::Plan prepare(const Binding &binding, core::Micros since, core::Micros until, Oid reader) {
   const bool has_end = until != core::kInfinity;
   const pg::Plan plan =
-      // A range with two ends is read by an index on the time, if there is one, however long it is.
+      // A range with two ends is read by an index on the time, if there is one, however long it is; but looking for
+      // duplicates goes by how many there are.
       pg::Plan::kept(conversions_in_range(binding, has_end), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID},
-                     has_end && core::is_finite(since) ? pg::Planning::once : pg::Planning::each_time);
+                     has_end && core::is_finite(since) && binding.id_is_unique ? pg::Planning::once
+                                                                               : pg::Planning::each_time);
   plan.refuse_volatile("conversions of rule \"" + binding.spec.name + "\"");
   plan.check_reader(reader);
   return plan;

@@ -36,8 +36,9 @@ std::string conversion_columns(const Binding &binding, const std::string &passes
   std::string list = "conversion." + binding.id.quoted + ", conversion." + binding.time.quoted + ", " + passes;
   for (const Column &column : binding.columns)
     list += ", conversion." + column.quoted;
+  // The type is part of the text that a kept statement is found by: another function of that name may be meant by now.
   for (const Expression &key : binding.installation_key)
-    list += ", " + key.sql;
+    list += ", " + key.sql + " /* " + std::to_string(key.type.oid) + " */";
   for (const Column &column : binding.columns)
     list += ", " + is_empty("conversion", column, empty);
   for (const Expression &key : binding.installation_key)

@@ -32,7 +32,8 @@ void watch_catalogs() {
     return;
   pg::call([] {
     CacheRegisterRelcacheCallback(relation_altered, 0);
-    for (int cache : {TYPEOID, PROCOID, OPEROID, CLAOID, COLLOID, NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM})
+    for (int cache : {TYPEOID, PROCOID, OPEROID, CLAOID, AMOPOPID, CASTSOURCETARGET, COLLOID, NAMESPACEOID, AUTHOID,
+                      AUTHMEMROLEMEM})
       CacheRegisterSyscacheCallback(cache, catalog_altered, 0);
   });
 }

@@ -5,26 +5,31 @@
 
 namespace attribution::pg {
 
-/// Raises "permission denied" unless the present user may do all that a query asks of its own relations.
-inline void check_permissions(Query *query) {
 #if PG_VERSION_NUM >= 160000 // a61b1f748: permissions moved out of the range table
-  (void)ExecCheckPermissions(query->rtable, query->rteperminfos, true);
+inline List *permissions_of(const Query *query) { return query->rteperminfos; }
+inline List *permissions_of(const PlannedStmt *statement) { return statement->permInfos; }
+#endif
+
+/// Raises "permission denied" unless the present user may do all that a query, or a plan, asks of its own relations.
+template <class Statement> void check_permissions(Statement *statement) {
+#if PG_VERSION_NUM >= 160000
+  (void)ExecCheckPermissions(statement->rtable, permissions_of(statement), true);
 #else
-  (void)ExecCheckRTPerms(query->rtable, true);
+  (void)ExecCheckRTPerms(statement->rtable, true);
 #endif
 }
 
 /// The relation that a range table entry is checked for, and as whom: InvalidOid is the present user.
 /// Returns InvalidOid for an entry that asks for nothing.
-inline Oid checked_relation(Query *query, RangeTblEntry *entry, Oid *as_user) {
+template <class Statement>
+Oid checked_relation([[maybe_unused]] Statement *statement, RangeTblEntry *entry, Oid *as_user) {
 #if PG_VERSION_NUM >= 160000
   if (entry->perminfoindex == 0)
     return InvalidOid;
-  RTEPermissionInfo *info = getRTEPermissionInfo(query->rteperminfos, entry);
+  RTEPermissionInfo *info = getRTEPermissionInfo(permissions_of(statement), entry);
   *as_user = info->checkAsUser;
   return info->requiredPerms != 0 ? info->relid : InvalidOid;
 #else
-  (void)query;
   *as_user = entry->checkAsUser;
   return entry->rtekind == RTE_RELATION && entry->requiredPerms != 0 ? entry->relid : InvalidOid;
 #endif

@@ -53,35 +53,60 @@ struct Values {
   std::vector<char> nulls;
 };
 
+bool are_valid(SPIPlanPtr plan) {
+  ListCell *source = nullptr;
+  foreach (source, SPI_plan_get_plan_sources(plan))
+    if (!static_cast<CachedPlanSource *>(lfirst(source))->is_valid)
+      return false;
+  return true;
+}
+
 /// Whether nothing that a statement names has changed since it was parsed. PostgreSQL would see to that at its next
 /// run; we look into its query tree before.
 bool is_valid(SPIPlanPtr plan) {
-  return call([&] {
-    ListCell *source = nullptr;
-    foreach (source, SPI_plan_get_plan_sources(plan))
-      if (!static_cast<CachedPlanSource *>(lfirst(source))->is_valid)
-        return false;
-    return true;
-  });
+  return call([plan] { return are_valid(plan); });
 }
 
-/// Checks what the queries of a tree, and theirs, ask of relations for the present user. Sets the relation, if there is
-/// one, whose row security applies.
-bool check_queries(Node *node, void *hidden) {
+/// What the present user may not see of what a statement reads.
+struct Reading {
+  Oid hidden;  ///< a relation whose row security applies, or none
+  bool unsure; ///< whether there is more to read than the query tree says: functions that the planner opens up
+};
+
+/// Checks the permissions of a query, or of a plan, itself.
+template <class Statement> void check_statement(Statement *statement, Reading &reading) {
+  check_permissions(statement);
+  ListCell *cell = nullptr;
+  foreach (cell, statement->rtable) {
+    Oid as_user = InvalidOid;
+    const Oid relation = checked_relation(statement, lfirst_node(RangeTblEntry, cell), &as_user);
+    if (OidIsValid(relation) && !OidIsValid(as_user) && check_enable_rls(relation, GetUserId(), true) == RLS_ENABLED)
+      reading.hidden = relation;
+  }
+}
+
+/// Locks what the queries of a tree, and theirs, read, and checks them.
+bool check_queries(Node *node, void *context) {
   if (node == nullptr)
     return false;
   if (IsA(node, Query)) {
     Query *query = castNode(Query, node);
-    check_permissions(query);
+    Reading &reading = *static_cast<Reading *>(context);
     ListCell *cell = nullptr;
     foreach (cell, query->rtable) {
-      Oid as_user = InvalidOid;
-      const Oid relation = checked_relation(query, lfirst_node(RangeTblEntry, cell), &as_user);
-      if (OidIsValid(relation) && !OidIsValid(as_user) && check_enable_rls(relation, GetUserId(), true) == RLS_ENABLED)
-        *static_cast<Oid *>(hidden) = relation;
+      const RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+      if (OidIsValid(entry->relid))
+        LockRelationOid(entry->relid, AccessShareLock);
+      ListCell *function = nullptr;
+      foreach (function, entry->functions) {
+        const Node *call = lfirst_node(RangeTblFunction, function)->funcexpr;
+        reading.unsure = reading.unsure || !IsA(call, FuncExpr) ||
+                         reinterpret_cast<const FuncExpr *>(call)->funcid >= static_cast<Oid>(FirstNormalObjectId);
+      }
     }
+    check_statement(query, reading);
   }
-  return walk_expression(node, check_queries, hidden);
+  return walk_expression(node, check_queries, context);
 }
 
 SPIPlanPtr prepare(const std::string &sql, const std::vector<Oid> &types, int planning) {
@@ -216,12 +241,24 @@ void Plan::check_reader(Oid role) const {
     int context = 0;
     GetUserIdAndSecContext(&user, &context);
     SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE);
-    Oid relation = InvalidOid;
+    // The queries say it all, as a rule, and planning them would take longer than running them for a few conversions.
+    Reading reading{InvalidOid, false};
     ListCell *source = nullptr;
     foreach (source, SPI_plan_get_plan_sources(plan_))
-      check_queries(reinterpret_cast<Node *>(static_cast<CachedPlanSource *>(lfirst(source))->query_list), &relation);
+      check_queries(reinterpret_cast<Node *>(static_cast<CachedPlanSource *>(lfirst(source))->query_list), &reading);
+    if (reading.unsure || !are_valid(plan_)) {
+      SetUserIdAndSecContext(user, context);
+      CachedPlan *cached = SPI_plan_get_cached_plan(plan_);
+      if (cached == nullptr)
+        elog(ERROR, "a plan of several statements");
+      SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE);
+      ListCell *cell = nullptr;
+      foreach (cell, cached->stmt_list)
+        check_statement(lfirst_node(PlannedStmt, cell), reading);
+      ReleaseCachedPlan(cached, kept_ ? CurrentResourceOwner : nullptr); // whose the reference is depends on that
+    }
     SetUserIdAndSecContext(user, context);
-    return relation;
+    return reading.hidden;
   });
   if (OidIsValid(hidden)) {
     const char *name = call([&] {
