@@ -94,7 +94,7 @@ help:
 	@echo 'make, make install, make installcheck   as for any PGXS extension; ASSERTS=1 turns assertions on'
 	@echo 'make demo             a tour on a throw-away server'
 	@echo 'make bench            the figures of bench/results.md, measured anew; bench/run NAME .. measures some'
-	@echo 'make bench-day        a day of a big publisher, which takes hours and 70 GB; a hundredth of it with DAY_SCALE=100'
+	@echo 'make bench-day        a day of a big publisher, which takes long and much disk; a hundredth of it with DAY_SCALE=100'
 	@echo 'make check            all of these, with what they need installed first:'
 	@echo '  check-lint            layering, exported symbols, format, clang-tidy, shellcheck, pgspot'
 	@echo '  check-unit            unit tests of the core, with sanitizers'
