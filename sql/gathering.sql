@@ -43,8 +43,39 @@ BEGIN
     FROM attribution.attribute('installs', overrides => gather.overrides) AS a FULL JOIN by_sql AS b USING (conversion_id);
   SELECT array_agg(of_table ORDER BY of_table) INTO by_index FROM scans WHERE pg_stat_get_xact_numscans(index) > scans;
 END $$;
+-- The same of whole paths: how many touchpoints there are in all; how many lines of touchpoints(), of conversion_paths() and
+-- of attribute() by a model that divides are not as plain SQL has them.
+CREATE FUNCTION gather_whole(overrides jsonb DEFAULT '{}', OUT touchpoints bigint, OUT differ bigint)
+LANGUAGE plpgsql SET search_path = gathering, pg_temp SET timezone = 'UTC' AS $$
+BEGIN
+  FOREACH differ IN ARRAY ARRAY[0, 1] LOOP
+    PERFORM set_config('attribution.enable_touch_index', differ::int::bool::text, true);
+    EXECUTE format('CREATE TEMP TABLE whole_%s AS
+        SELECT t::text AS line FROM attribution.touchpoints(''installs'', overrides => $1) AS t
+        UNION ALL SELECT p::text FROM attribution.conversion_paths(''installs'', overrides => $1) AS p
+        UNION ALL SELECT a::text FROM attribution.attribute(''installs'', overrides => $1 || ''{"model": "linear"}'') AS a', differ)
+      USING overrides;
+  END LOOP;
+  SELECT count(*) INTO touchpoints FROM attribution.touchpoints('installs', overrides => gather_whole.overrides);
+  SELECT count(*) INTO differ FROM ((TABLE whole_0 EXCEPT ALL TABLE whole_1) UNION ALL (TABLE whole_1 EXCEPT ALL TABLE whole_0)) AS line;
+  DROP TABLE pg_temp.whole_0, pg_temp.whole_1;
+END $$;
 SET client_min_messages = warning;
 SET enable_bitmapscan = off; -- of plain SQL
+SELECT * FROM gather_whole();
+SELECT * FROM gather_whole('{"path": "all"}');
+SET attribution.batch_size = 7;
+SELECT * FROM gather_whole('{"model": "first_touch"}');
+SET attribution.batch_size = 100000;
+SET attribution.work_mem = '256kB'; -- candidates go through it in pieces
+SELECT * FROM gather_whole('{"path": "all"}');
+RESET attribution.batch_size;
+RESET attribution.work_mem;
+SELECT attribution.alter_rule('installs', channel => 'kind'), attribution.activate('installs') IS NULL AS failed;
+SELECT * FROM gather_whole();
+SELECT attribution.alter_rule('installs', channel => 'upper(kind)'), attribution.activate('installs') IS NULL AS failed;
+SELECT * FROM gather_whole();
+SELECT attribution.alter_rule('installs', channel => ''), attribution.activate('installs') IS NULL AS failed;
 SELECT * FROM gather();
 SELECT * FROM gather('{"model": "first_touch"}');
 SELECT * FROM gather('{"path": "all"}');

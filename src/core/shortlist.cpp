@@ -26,11 +26,11 @@ int Shortlists::compare(const Touch &touch, const Touch &kept, TouchRows &rows) 
 
 bool Shortlists::wants(std::uint32_t conversion, const Touch &touch) const noexcept {
   const std::uint32_t head = heads_[conversion];
-  return head == kNone || keep_ == Keep::everything || compare(touch, nodes_[head].touch) >= 0;
+  return head == kNone || keep_ != Keep::winners || compare(touch, nodes_[head].touch) >= 0;
 }
 
 bool Shortlists::settled(std::uint32_t conversion) const noexcept {
-  return keep_ == Keep::winners && path_ == PathKind::first_match && heads_[conversion] != kNone;
+  return keep_ != Keep::everything && path_ == PathKind::first_match && heads_[conversion] != kNone;
 }
 
 void Shortlists::collect(std::uint32_t conversion, std::vector<Touch> &touches) const {

@@ -13,6 +13,7 @@ namespace attribution::core {
 /// How much of what is eligible has to be kept.
 enum class Keep : std::uint8_t {
   everything, ///< the whole path and what competes with it
+  path,       ///< the path: nothing of tiers weaker than its own
   winners     ///< enough for a single-touch model: a million touches of one busy key cost the memory of one
 };
 

@@ -23,7 +23,7 @@ std::string ask_weights(const std::string &function) {
 } // namespace
 
 core::Keep keep_for(const Binding &binding) noexcept {
-  return core::is_single_touch(binding.rule.model.kind) ? core::Keep::winners : core::Keep::everything;
+  return core::is_single_touch(binding.rule.model.kind) ? core::Keep::winners : core::Keep::path;
 }
 
 bool reads_channels(const Binding &binding) noexcept {

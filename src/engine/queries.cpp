@@ -210,7 +210,7 @@ std::string conversions_of_keys(const Binding &binding, bool stored) {
 }
 
 std::string channel_of(const Binding &binding) {
-  return "COALESCE(" + embed(binding.spec.channel) + "::pg_catalog.text, '(not set)')";
+  return "COALESCE(" + embed(binding.spec.channel) + "::pg_catalog.text, '" + kNoChannel + "')";
 }
 
 std::string touchpoints_of(const Binding &binding, std::size_t number, Search search, bool channels) {

@@ -61,7 +61,9 @@ enum TouchParam : int {
 /// Touchpoints of one tier for a batch of conversions; with their channels, if those are wanted, in the last column.
 std::string touchpoints_of(const Binding &binding, std::size_t tier, Search search, bool channels);
 
-/// The channel of a touchpoint, as text, for a query over "touch". One that is null has a name too.
+/// The channel of touchpoints that have none.
+constexpr const char *kNoChannel = "(not set)";
+/// The channel of a touchpoint, as text, for a query over "touch".
 std::string channel_of(const Binding &binding);
 
 /// A query that reads a relation through a condition alone: for a clear error about the condition.

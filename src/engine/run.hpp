@@ -9,6 +9,7 @@ struct RunLimits {
   std::uint32_t conversions; ///< at most so many at a time
   std::size_t batch_bytes;   ///< of their values
   std::size_t memory;        ///< for their touchpoints
+  std::size_t candidates;    ///< for what touch indexes name
   bool touch_index;          ///< whether touch indexes are used
 };
 

@@ -1,6 +1,7 @@
 // Where touchpoints come from: one narrow interface, whatever finds them.
 #pragma once
 
+#include "core/shortlist.hpp"
 #include "engine/batch.hpp"
 #include "engine/queries.hpp"
 
@@ -72,13 +73,16 @@ private:
   std::vector<pg::Plan> eligible_, near_, found_; ///< by tier
 };
 
-/// By touch indexes where all partitions concerned have one, else by plain SQL. It serves Keep::winners: of each
-/// conversion the best few are looked at, and more only if those are not eligible.
+/// By touch indexes where all partitions concerned have one, else by plain SQL. For Keep::winners the best few of each
+/// conversion are looked at, and more only if those are not eligible.
 class IndexTouchSource final : public TouchSource {
 public:
-  /// `enabled`: without, it is all plain SQL, and so it is if channels are to be read.
-  IndexTouchSource(const Binding &binding, Oid reader, std::size_t conversions, bool enabled, bool channels = false)
-      : binding_(binding), sql_(binding, reader, conversions, channels), enabled_(enabled && !channels) {}
+  /// `reader`, `conversions`, `channels` are as for SqlTouchSource; `memory`: what candidates may take, in bytes.
+  /// Without `enabled` it is all plain SQL.
+  IndexTouchSource(const Binding &binding, Oid reader, std::size_t conversions, bool channels, core::Keep keep,
+                   std::size_t memory, bool enabled)
+      : binding_(binding), sql_(binding, reader, conversions, channels),
+        channels_(channels && !binding.spec.channel.empty()), keep_(keep), memory_(memory), enabled_(enabled) {}
   void gather(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier, CandidateSink &sink) override;
   void gather_near(Batch &batch, std::uint32_t conversion, std::size_t tier, std::int64_t most,
                    CandidateSink &sink) override {
@@ -88,6 +92,9 @@ public:
 private:
   const Binding &binding_;
   SqlTouchSource sql_;
+  bool channels_;
+  core::Keep keep_;
+  std::size_t memory_;
   bool enabled_;
 };
 

@@ -50,9 +50,8 @@ template <class Emit> void decide_range(FunctionCallInfo fcinfo) {
     expect_touch_id(result, Emit::kTouchId, binding);
 
   const core::Keep keep = Emit::kKeep == core::Keep::winners ? engine::keep_for(binding) : Emit::kKeep;
-  engine::IndexTouchSource source(binding, rule.reader(), entry::batch_size(),
-                                  keep == core::Keep::winners && entry::is_touch_index_on(),
-                                  Emit::kChannels || engine::reads_channels(binding));
+  engine::IndexTouchSource source(binding, rule.reader(), entry::batch_size(), engine::reads_channels(binding), keep,
+                                  entry::candidate_bytes(), entry::is_touch_index_on());
   engine::Decider decider(binding, source, keep, entry::work_mem());
   Emit emit(binding);
   const engine::Installations installations(binding, rule.reader(), entry::batch_size());
@@ -72,7 +71,6 @@ struct EmitCredits {
   const engine::Binding &binding;
   engine::Crediting crediting;
 
-  static constexpr bool kChannels = false;
   static constexpr core::Keep kKeep = core::Keep::winners;
   enum Column { kId, kTime, kOutcome, kKind, kTier, kTouchId, kTouchTime, kPosition, kCredit };
   static constexpr std::initializer_list<Oid> types = {InvalidOid, TIMESTAMPTZOID, TEXTOID, TEXTOID,  TEXTOID,
@@ -105,7 +103,6 @@ struct EmitOutlook {
   const engine::Binding &binding;
   engine::Crediting crediting;
 
-  static constexpr bool kChannels = false;
   static constexpr core::Keep kKeep = core::Keep::winners;
   enum Column { kId, kTime, kOutcome, kTier, kTouchId, kTouchTime, kPosition, kValue, kCarried, kBeyondHorizon };
   static constexpr std::initializer_list<Oid> types = {InvalidOid,   TIMESTAMPTZOID, TEXTOID, TEXTOID,
@@ -140,7 +137,6 @@ struct EmitTouchpoints {
   const engine::Binding &binding;
   engine::Crediting crediting;
 
-  static constexpr bool kChannels = false;
   static constexpr core::Keep kKeep = core::Keep::everything;
   enum Column { kId, kTime, kTier, kPosition, kLength, kTouchId, kTouchTime, kCredit };
   static constexpr std::initializer_list<Oid> types = {InvalidOid, TIMESTAMPTZOID, TEXTOID,        INT4OID,

@@ -38,8 +38,9 @@ struct Range {
 template <class Put> void for_each_path(const BoundRule &rule, const Range &range, Put put) {
   const engine::Binding &binding = rule.binding();
   const bool channels = !binding.spec.channel.empty();
-  engine::IndexTouchSource source(binding, rule.reader(), entry::batch_size(), false, channels);
-  engine::Decider decider(binding, source, core::Keep::everything, entry::work_mem());
+  engine::IndexTouchSource source(binding, rule.reader(), entry::batch_size(), channels, core::Keep::path,
+                                  entry::candidate_bytes(), entry::is_touch_index_on());
+  engine::Decider decider(binding, source, core::Keep::path, entry::work_mem());
   engine::ConversionReader conversions(binding, range.since, range.until, rule.reader());
   engine::Batch batch;
   while (conversions.next(batch, entry::batch_size(), entry::batch_bytes()))

@@ -83,12 +83,12 @@ Datum attribution_run_batch(PG_FUNCTION_ARGS) {
     std::uint32_t most = entry::batch_size();
     if (!PG_ARGISNULL(4))
       most = std::clamp(static_cast<std::uint32_t>(std::max(PG_GETARG_INT32(4), 1)), 1U, most);
-    const engine::BatchResult done =
-        engine::run_batch(binding, DatumGetInt64(entry::required(fcinfo, 1, "run")),
-                          DatumGetTimestampTz(entry::required(fcinfo, 2, "since")),
-                          DatumGetTimestampTz(entry::required(fcinfo, 3, "now")),
-                          {most, entry::batch_bytes(), entry::work_mem(), entry::is_touch_index_on()},
-                          !PG_ARGISNULL(4) && most == 1, DatumGetBool(entry::required(fcinfo, 5, "everywhere")));
+    const engine::BatchResult done = engine::run_batch(
+        binding, DatumGetInt64(entry::required(fcinfo, 1, "run")),
+        DatumGetTimestampTz(entry::required(fcinfo, 2, "since")),
+        DatumGetTimestampTz(entry::required(fcinfo, 3, "now")),
+        {most, entry::batch_bytes(), entry::work_mem(), entry::candidate_bytes(), entry::is_touch_index_on()},
+        !PG_ARGISNULL(4) && most == 1, DatumGetBool(entry::required(fcinfo, 5, "everywhere")));
     if (!entry::is_worker()) // who knows of it
       entry::announce(done.next_due);
     result.set(kClaimed, Int32GetDatum(static_cast<std::int32_t>(done.claimed)));

@@ -42,6 +42,7 @@ std::size_t batch_bytes() {
   constexpr std::size_t kMost = std::size_t{128} << 20; // its values become arrays, which PostgreSQL holds below 1 GB
   return std::min(work_mem() / 4, kMost);
 }
+std::size_t candidate_bytes() { return work_mem() / 4; }
 bool is_touch_index_on() { return touch_index_on; }
 bool is_worker_on() { return worker_on; }
 core::Micros worker_interval() { return core::Micros{interval_s} * 1'000'000; }

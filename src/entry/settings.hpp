@@ -14,6 +14,8 @@ void define_settings();
 std::size_t work_mem();
 /// The share of it that a batch's values may take.
 std::size_t batch_bytes();
+/// The share that candidates of touch indexes may take, before their rows are looked up.
+std::size_t candidate_bytes();
 /// attribution.batch_size.
 std::uint32_t batch_size();
 

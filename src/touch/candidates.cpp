@@ -5,15 +5,17 @@
 
 namespace attribution::touch {
 
-Candidates::Candidates(std::uint32_t conversions, bool newest, std::uint32_t most)
-    : most_(most), newest_(newest), room_(1024) {
+Candidates::Candidates(std::uint32_t conversions, bool newest, std::uint32_t most, std::size_t bytes)
+    : most_(most), newest_(newest), room_(1024), full_(std::max<std::size_t>(bytes / sizeof(Candidate), 1)) {
   margins_ =
       static_cast<Margin *>(MemoryContextAllocHuge(CurrentMemoryContext, std::max(conversions, 1U) * sizeof(Margin)));
-  std::fill_n(margins_, conversions, Margin{newest ? core::kMinusInfinity : core::kInfinity, false});
+  std::fill_n(margins_, conversions, Margin{newest ? core::kMinusInfinity : core::kInfinity, 0, false});
   list_ = static_cast<Candidate *>(palloc(room_ * sizeof(Candidate)));
 }
 
 void Candidates::keep_best() {
+  if (!has_surplus_)
+    return;
   std::sort(list_, list_ + count_, [this](const Candidate &a, const Candidate &b) {
     return a.conversion != b.conversion ? a.conversion < b.conversion : is_better(a.time, b.time);
   });
@@ -32,9 +34,11 @@ void Candidates::keep_best() {
     }
     if (i - first < most_)
       margin.worst = newest_ ? core::kMinusInfinity : core::kInfinity;
+    margin.count = static_cast<std::uint32_t>(std::min<std::size_t>(i - first, most_));
     first = i;
   }
   count_ = kept;
+  has_surplus_ = false;
 }
 
 void Candidates::make_room() {
@@ -88,13 +92,17 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
   return {list_, count_ = kept};
 }
 
-void find_candidates(Oid index_oid, std::span<const core::Wanted> wanted, Snapshot snapshot, Candidates &candidates) {
+std::size_t find_candidates(Oid index_oid, std::span<const core::Wanted> wanted, Snapshot snapshot,
+                            Candidates &candidates) {
   Relation index = index_open(index_oid, NoLock);
   write_collected(index);
   PredicateLockRelation(index, snapshot);
   pgstat_count_index_scan(index);
-  visit(index, wanted, [&](const core::Wanted &who, const core::TouchEntry &entry) { candidates.add(who, entry); });
+  const std::size_t done = visit(
+      index, wanted, [&](const core::Wanted &who, const core::TouchEntry &entry) { candidates.add(who, entry); },
+      [&] { return candidates.is_full(); });
   index_close(index, NoLock);
+  return done;
 }
 
 } // namespace attribution::touch

@@ -26,8 +26,9 @@ public:
 /// The best candidates of each conversion: the newest, or the oldest. In the memory context it is made in.
 class Candidates {
 public:
-  /// `most`: how many of a conversion; more where they share a microsecond with the last of them.
-  Candidates(std::uint32_t conversions, bool newest, std::uint32_t most);
+  /// `most`: how many of a conversion; more where they share a microsecond with the last of them. `bytes`: how much the
+  /// list should take.
+  Candidates(std::uint32_t conversions, bool newest, std::uint32_t most, std::size_t bytes);
 
   void add(const core::Wanted &wanted, const core::TouchEntry &entry) {
     Margin &margin = margins_[wanted.conversion];
@@ -37,8 +38,17 @@ public:
     }
     if (count_ == room_)
       make_room();
+    if (++margin.count > most_)
+      has_surplus_ = true;
     list_[count_++] = {entry.time, wanted.conversion, {}};
     ItemPointerSet(&list_[count_ - 1].row, entry.block, entry.offset);
+  }
+
+  /// Whether the list has taken its share.
+  bool is_full() {
+    if (count_ >= full_)
+      keep_best();
+    return count_ >= full_;
   }
 
   /// Looks up the rows, in the order in which they lie in the table; of each the version that `snapshot` shows. Rows
@@ -52,7 +62,8 @@ public:
 
 private:
   struct Margin {
-    core::Micros worst; ///< worse ones are left out
+    core::Micros worst;  ///< worse ones are left out
+    std::uint32_t count; ///< in the list
     bool left_out;
   };
 
@@ -64,10 +75,12 @@ private:
   bool newest_;
   Margin *margins_;
   Candidate *list_;
-  std::size_t count_ = 0, room_;
+  std::size_t count_ = 0, room_, full_;
+  bool has_surplus_ = false; ///< somebody has more than `most_`
 };
 
-/// Looks for candidates in a touch index. What this transaction has inserted is found as well.
-void find_candidates(Oid index, std::span<const core::Wanted> wanted, Snapshot snapshot, Candidates &candidates);
+/// Looks for candidates in a touch index, until the list is full; returns how many of those who are wanted have theirs
+/// in it. What this transaction has inserted is found as well.
+std::size_t find_candidates(Oid index, std::span<const core::Wanted> wanted, Snapshot snapshot, Candidates &candidates);
 
 } // namespace attribution::touch

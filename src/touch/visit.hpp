@@ -7,8 +7,9 @@
 namespace attribution::touch {
 
 /// Calls `f(const core::Wanted &, const core::TouchEntry &)` for each entry with the hash and a time of somebody who is
-/// wanted; for some twice, where a bucket was changed meanwhile and is gone through again. `wanted` is by hash.
-template <class F> void visit(Relation index, std::span<const core::Wanted> wanted, F f) {
+/// wanted; for some twice, where a bucket was changed meanwhile and is gone through again. `wanted` is by hash. Ends
+/// early, after a bucket, when `full()` says so. Returns how many of those who are wanted it is done with.
+template <class F, class Full> std::size_t visit(Relation index, std::span<const core::Wanted> wanted, F f, Full full) {
   // So many buckets ahead their pages are fetched.
   constexpr std::size_t kAhead = 4;
   struct Stop {
@@ -35,13 +36,15 @@ template <class F> void visit(Relation index, std::span<const core::Wanted> want
     while (planned - done < kAhead && known < wanted.size())
       plan_next();
     if (done == planned)
-      return;
+      return known;
     const Stop &stop = stops[done % kAhead];
     search.begin(wanted.subspan(stop.begin, stop.end - stop.begin));
     if (walk(index, stop.place, nullptr, [&](const core::BucketPage &page) {
           search.search(page, f);
           return page.header().older_newest >= search.since();
         })) {
+      if (full())
+        return stop.end;
       ++done;
       continue;
     }
