@@ -147,6 +147,10 @@ ConversionReader::ConversionReader(const Binding &binding, core::Micros since, c
           prepare(binding, since, until, reader),
           {{TimestampTzGetDatum(since), false}, {TimestampTzGetDatum(until), false}, text_array(binding.spec.empty)}) {}
 
+bool ConversionReader::is_parallel_safe(const Binding &binding, Oid reader) {
+  return prepare(binding, core::kMinusInfinity, core::kInfinity, reader).is_parallel_safe();
+}
+
 bool ConversionReader::next(Batch &batch, std::uint32_t most, std::size_t bytes) {
   batch.clear();
   for (;; ++at_) {

@@ -59,6 +59,8 @@ template <class F> pg::Param array_of(const pg::Type &type, const std::vector<st
 class ConversionReader {
 public:
   ConversionReader(const Binding &binding, core::Micros since, core::Micros until, Oid reader);
+  /// Whether several processes may read side by side.
+  static bool is_parallel_safe(const Binding &binding, Oid reader);
   /// Fills a batch with at most `most` conversions of about `bytes`; false when there are none left.
   bool next(Batch &batch, std::uint32_t most, std::size_t bytes);
 

@@ -16,8 +16,12 @@ std::size_t work_mem();
 std::size_t batch_bytes();
 /// The share that candidates of touch indexes may take, before their rows are looked up.
 std::size_t candidate_bytes();
-/// attribution.batch_size.
+/// attribution.batch_size: where nothing is written, or as many as fit.
 std::uint32_t batch_size();
+/// The same, of a transaction.
+std::uint32_t run_batch_size();
+/// attribution.min_parallel_conversions.
+int min_parallel_conversions();
 
 /// attribution.enable_touch_index.
 bool is_touch_index_on();
