@@ -61,7 +61,7 @@ Slices slices_of(const Binding &binding, core::Micros since, core::Micros until,
   for (const Cell &cell : cells)
     all += cell.rows;
 
-  Slices slices{{since}};
+  Slices slices{{since}, all};
   const auto count = static_cast<std::uint32_t>(std::clamp(all / std::max(least, 1.0), 1.0, static_cast<double>(most)));
   double before = 0;
   for (const Cell &cell : cells) {

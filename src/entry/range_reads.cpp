@@ -142,14 +142,15 @@ public:
                 entry::is_touch_index_on()),
         installations_(binding, reader, entry::batch_size()), emit_(binding) {}
 
-  /// Decides the conversions with since <= time < until, batch by batch. Calls `meanwhile` now and then.
-  template <class F> void read(core::Micros since, core::Micros until, pg::ResultSet &result, F meanwhile) {
+  /// Decides the conversions of a slice, batch by batch. Calls `meanwhile` now and then.
+  template <class F> void read(const engine::Slices &slices, std::uint32_t slice, pg::ResultSet &result, F meanwhile) {
     constexpr std::uint32_t kNowAndThen = 64;
     engine::Decider decider(binding_, source_, keep_, entry::work_mem());
-    engine::ConversionReader conversions(binding_, since, until, reader_);
+    engine::ConversionReader conversions(binding_, slices.ends[slice], slices.ends[slice + 1], reader_,
+                                         slices.conversions / slices.count(), entry::read_limits());
     engine::Batch batch;
     std::uint32_t put = 0;
-    while (conversions.next(batch, entry::batch_size(), entry::batch_bytes())) {
+    while (conversions.next(batch)) {
       meanwhile();
       installations_.tell(batch);
       decider.decide(batch, [&](std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows) {
@@ -188,24 +189,23 @@ template <class Emit> void read_range(FunctionCallInfo fcinfo) {
     entry::expect_touch_id(result, Emit::kTouchId, binding);
 
   Reader<Emit> reader(binding, rule.reader());
-  if (pg::may_have_helpers()) {
-    const auto most = static_cast<std::uint32_t>(max_parallel_workers_per_gather) + 1;
-    const engine::Slices slices = engine::slices_of(binding, since, until, most, entry::min_parallel_conversions());
-    if (slices.count() > 1 && reader.is_parallel_safe()) {
-      pg::call([] { touch::write_collected(); });
-      engine::Packer order;
-      order(Emit::kReading, rule.reader(), binding.spec, slices.ends);
-      pg::Team team("attribution_help_read", static_cast<int>(slices.count()) - 1, order.bytes(), slices.count(),
-                    result);
-      if (!team.empty()) {
-        while (const std::optional<std::uint32_t> piece = team.take_piece())
-          reader.read(slices.ends[*piece], slices.ends[*piece + 1], result, [&] { team.receive(); });
-        team.finish();
-        return;
-      }
+  const bool may_share = pg::may_have_helpers();
+  const std::uint32_t most = may_share ? static_cast<std::uint32_t>(max_parallel_workers_per_gather) + 1 : 1;
+  engine::Slices slices = engine::slices_of(binding, since, until, most, entry::min_parallel_conversions());
+  if (slices.count() > 1 && reader.is_parallel_safe()) {
+    pg::call([] { touch::write_collected(); });
+    engine::Packer order;
+    order(Emit::kReading, rule.reader(), binding.spec, slices.ends, slices.conversions);
+    pg::Team team("attribution_help_read", static_cast<int>(slices.count()) - 1, order.bytes(), slices.count(), result);
+    if (!team.empty()) {
+      while (const std::optional<std::uint32_t> piece = team.take_piece())
+        reader.read(slices, *piece, result, [&] { team.receive(); });
+      team.finish();
+      return;
     }
   }
-  reader.read(since, until, result, [] {});
+  slices.ends = {since, until};
+  reader.read(slices, 0, result, [] {});
 }
 
 /// A helper's part.
@@ -213,11 +213,11 @@ template <class Emit> void help_read(pg::Helper &helper, engine::Unpacker &order
   Oid reader = InvalidOid;
   engine::RuleSpec spec;
   engine::Slices slices;
-  order(reader, spec, slices.ends);
+  order(reader, spec, slices.ends, slices.conversions);
   const engine::Binding binding = engine::bind(std::move(spec));
   Reader<Emit> reads(binding, reader);
   while (const std::optional<std::uint32_t> piece = helper.take_piece())
-    reads.read(slices.ends[*piece], slices.ends[*piece + 1], helper.result(), [] {});
+    reads.read(slices, *piece, helper.result(), [] {});
 }
 
 } // namespace

@@ -56,6 +56,7 @@ bool is_touch_index_on() { return touch_index_on; }
 bool is_worker_on() { return worker_on; }
 core::Micros worker_interval() { return core::Micros{interval_s} * 1'000'000; }
 core::Micros worker_retry_limit() { return core::Micros{retry_limit_s} * 1'000'000; }
+engine::BatchLimits read_limits() { return {batch_size(), batch_bytes()}; }
 std::uint32_t batch_size() { return static_cast<std::uint32_t>(most_in_batch > 0 ? most_in_batch : kMostInBatch); }
 std::uint32_t run_batch_size() { return static_cast<std::uint32_t>(most_in_batch > 0 ? most_in_batch : kMostInRun); }
 int min_parallel_conversions() { return least_in_parallel; }

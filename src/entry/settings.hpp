@@ -1,7 +1,7 @@
 // The attribution.* settings.
 #pragma once
 
-#include "core/time.hpp"
+#include "engine/batch.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +14,8 @@ void define_settings();
 std::size_t work_mem();
 /// The share of it that a batch's values may take.
 std::size_t batch_bytes();
+/// What bounds a batch where nothing is written.
+engine::BatchLimits read_limits();
 /// The share that candidates of touch indexes may take, before their rows are looked up.
 std::size_t candidate_bytes();
 /// attribution.batch_size: where nothing is written, or as many as fit.
