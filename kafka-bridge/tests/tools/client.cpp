@@ -35,7 +35,11 @@ void require(rd_kafka_resp_err_t error, const std::string &what) {
 
 EmbeddedBrokers::EmbeddedBrokers() {
   std::array<char, 512> error{};
-  keeper_.reset(rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), error.data(), error.size()));
+  rd_kafka_conf_t *conf = rd_kafka_conf_new();
+  // It would warn that it knows no broker.
+  if (rd_kafka_conf_set(conf, "log_level", "4", error.data(), error.size()) != RD_KAFKA_CONF_OK)
+    fail(error.data());
+  keeper_.reset(rd_kafka_new(RD_KAFKA_PRODUCER, conf, error.data(), error.size()));
   if (!keeper_)
     fail(error.data());
   cluster_.reset(rd_kafka_mock_cluster_new(keeper_.get(), 3));

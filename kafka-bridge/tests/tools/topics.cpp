@@ -22,14 +22,16 @@ template <typename Send, typename Results> void administer(rd_kafka_t *kafka, Se
   results(event.get());
 }
 
-void require_topics(const rd_kafka_topic_result_t **results, std::size_t count) {
+void require_topics(const rd_kafka_topic_result_t **results, std::size_t count, bool may_exist = false) {
   for (std::size_t i = 0; i < count; ++i)
-    require(rd_kafka_topic_result_error(results[i]), rd_kafka_topic_result_name(results[i]));
+    if (!may_exist || rd_kafka_topic_result_error(results[i]) != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+      require(rd_kafka_topic_result_error(results[i]), rd_kafka_topic_result_name(results[i]));
 }
 
 } // namespace
 
-void create_topic(rd_kafka_t *kafka, const std::string &name, int partitions, const Properties &settings) {
+void create_topic(rd_kafka_t *kafka, const std::string &name, int partitions, const Properties &settings,
+                  bool may_exist) {
   std::array<char, 512> error{};
   const Owned<rd_kafka_NewTopic_t> topic(rd_kafka_NewTopic_new(name.c_str(), partitions, 1, error.data(), error.size()),
                                          rd_kafka_NewTopic_destroy);
@@ -40,9 +42,10 @@ void create_topic(rd_kafka_t *kafka, const std::string &name, int partitions, co
   rd_kafka_NewTopic_t *topics[] = {topic.get()};
   administer(
       kafka, [&](rd_kafka_queue_t *queue) { rd_kafka_CreateTopics(kafka, topics, 1, nullptr, queue); },
-      [](rd_kafka_event_t *event) {
+      [&](rd_kafka_event_t *event) {
         std::size_t count = 0;
-        require_topics(rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count), count);
+        require_topics(rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count), count,
+                       may_exist);
       });
 }
 

@@ -5,7 +5,9 @@
 
 namespace tools {
 
-void create_topic(rd_kafka_t *kafka, const std::string &name, int partitions, const Properties &settings);
+/// `may_exist`: one of that name will do.
+void create_topic(rd_kafka_t *kafka, const std::string &name, int partitions, const Properties &settings,
+                  bool may_exist = false);
 void delete_topic(rd_kafka_t *kafka, const std::string &name);
 /// To so many partitions in all.
 void grow_topic(rd_kafka_t *kafka, const std::string &name, int partitions);
