@@ -68,7 +68,7 @@ def free_port():
 class Bridge:
     """One kafka-bridge. `pipeline`: lines of its [[pipeline]]."""
 
-    def __init__(self, directory, name, brokers, pipeline, columns=COLUMNS, properties=""):
+    def __init__(self, directory, name, brokers, pipeline, columns=COLUMNS, properties="", dsn=""):
         self.port = free_port()
         self.directory, self.name = directory, name
         self.config = directory / f"{name}.toml"
@@ -79,6 +79,8 @@ brokers = "{brokers}"
 "heartbeat.interval.ms" = "500"
 "reconnect.backoff.max.ms" = "300"
 {properties}
+[postgres]
+dsn = "{dsn}"
 [http]
 listen = "127.0.0.1:{self.port}"
 [bridge]
