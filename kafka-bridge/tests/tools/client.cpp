@@ -62,7 +62,7 @@ Producer::Producer(const std::string &brokers, const Properties &properties) {
       fail(error.data());
   };
   set("bootstrap.servers", brokers);
-  set("linger.ms", "20");
+  set("linger.ms", "5");
   set("compression.codec", "zstd");
   // Brokers go away in these tests.
   set("log_level", "2");
