@@ -3,6 +3,9 @@
 #include "errors.hpp"
 
 #include <array>
+#include <future>
+#include <memory>
+#include <thread>
 
 #include <spdlog/spdlog.h>
 
@@ -11,6 +14,7 @@ namespace bridge {
 namespace {
 
 constexpr int kTimeoutMs = 10'000;
+constexpr std::chrono::seconds kLetGo{5};
 
 // What a bridge needs, before what the configuration says; the first list can be changed there, the second can't.
 constexpr std::pair<const char *, const char *> kDefaults[] = {
@@ -19,10 +23,11 @@ constexpr std::pair<const char *, const char *> kDefaults[] = {
     {"partition.assignment.strategy", "range"},
     {"reconnect.backoff.max.ms", "1000"},
     {"allow.auto.create.topics", "false"},
-    // The queue's limit is checked once a second: it holds more than a second's worth of what is loaded, and no more.
-    {"queued.max.messages.kbytes", "32768"},
-    {"fetch.max.bytes", "8388608"},
-    {"fetch.message.max.bytes", "262144"},
+    // Of messages that are read ahead only their bytes count. What comes at once is compressed yet, so it is little.
+    {"queued.max.messages.kbytes", "16384"},
+    {"queued.min.messages", "10000000"},
+    {"fetch.max.bytes", "1048576"},
+    {"fetch.message.max.bytes", "131072"},
     {"fetch.wait.max.ms", "100"},
 };
 constexpr std::pair<const char *, const char *> kFixed[] = {
@@ -84,6 +89,23 @@ KafkaHandle make_consumer(const Config &config, const std::string &group, Rebala
   static_cast<void>(conf.release());
   rd_kafka_poll_set_consumer(kafka.get());
   return kafka;
+}
+
+void let_go(KafkaHandle kafka) noexcept {
+  try {
+    auto gone = std::make_shared<std::promise<void>>();
+    std::future<void> is_gone = gone->get_future();
+    // It owns the consumer, whatever becomes of the rest.
+    std::thread([raw = kafka.get(), gone = std::move(gone)] {
+      rd_kafka_destroy(raw);
+      gone->set_value();
+    }).detach();
+    static_cast<void>(kafka.release());
+    if (is_gone.wait_for(kLetGo) != std::future_status::ready)
+      spdlog::warn("librdkafka does not let go of a consumer, which stays in memory until the bridge ends");
+  } catch (const std::exception &error) {
+    spdlog::warn("destroying a consumer: {}", error.what());
+  }
 }
 
 Watermarks watermarks_of(rd_kafka_t *kafka, const std::string &topic, std::int32_t partition) {
