@@ -22,7 +22,7 @@ public:
   /// What is palloc'ed is gone with the next row. Returns false to end it early.
   virtual bool take(const Candidate &candidate, TupleTableSlot *row) noexcept = 0;
   /// Some turns before: a candidate whose row may be there.
-  virtual void expect(const Candidate &candidate) const noexcept = 0;
+  virtual void expect(const Candidate &) const noexcept {}
 };
 
 /// The best candidates of each conversion: the newest, or the oldest. In the memory context it is made in.
