@@ -155,6 +155,8 @@ SELECT attribution.add_tier('orders', 'tap', 'taps', ARRAY['device'], '2 days', 
 SELECT attribution.activate('orders');
 SELECT hashint8(7) = hashint8(7::bigint << 32) AS same_hash;
 SELECT conversion_id, touch_id, pg_stat_get_xact_numscans('taps_touch'::regclass) AS looks FROM orders_attribute() ORDER BY 1;
+CALL attribution.run('orders');
+SELECT decided, by_touch_index, by_sql FROM attribution.run_log WHERE rule = 'orders';
 RESET enable_bitmapscan;
 -- Parallel workers give what one process does: whatever the slices, and of rows that this transaction alone can see.
 CREATE FUNCTION helped(rule text, overrides jsonb DEFAULT '{}', OUT lines bigint, OUT differ bigint)

@@ -43,6 +43,8 @@ CREATE TABLE attribution.run_log (
   kept bigint NOT NULL DEFAULT 0,
   closed bigint NOT NULL DEFAULT 0,
   dead bigint NOT NULL DEFAULT 0,
+  by_touch_index bigint NOT NULL DEFAULT 0,
+  by_sql bigint NOT NULL DEFAULT 0,
   most integer,
   outcomes jsonb NOT NULL DEFAULT '{}',
   error text,
@@ -62,6 +64,8 @@ COMMENT ON COLUMN attribution.run_log.withdrawn IS 'Decisions whose conversion i
 COMMENT ON COLUMN attribution.run_log.kept IS 'Decisions left as they were because they lie beyond the horizon.';
 COMMENT ON COLUMN attribution.run_log.closed IS 'Conversions that will not be decided again of themselves.';
 COMMENT ON COLUMN attribution.run_log.dead IS 'Conversions that could not be decided, and were set aside: attribution.dead_letters has them.';
+COMMENT ON COLUMN attribution.run_log.by_touch_index IS 'How often the touchpoints of a tier were found for a batch by touch indexes.';
+COMMENT ON COLUMN attribution.run_log.by_sql IS 'How often by plain SQL, as a table has no touch index that serves.';
 COMMENT ON COLUMN attribution.run_log.most IS 'Only so many conversions are decided at a time, since a batch has failed; null: attribution.batch_size.';
 COMMENT ON COLUMN attribution.run_log.outcomes IS 'How many were decided by which tier, or organic.';
 COMMENT ON SEQUENCE attribution.run_log_run_seq IS 'Numbers the runs.';
@@ -106,7 +110,7 @@ COMMENT ON FUNCTION attribution._run_batch_size() IS 'How many conversions a bat
 
 CREATE FUNCTION attribution._run_batch(rule text, run bigint, since timestamptz, now timestamptz, most integer, everywhere boolean, OUT claimed integer,
   OUT reached timestamptz, OUT decided bigint, OUT changed bigint, OUT restated bigint, OUT withdrawn bigint, OUT kept bigint,
-  OUT closed bigint, OUT tiers text[], OUT counts bigint[], OUT dead text, OUT message text)
+  OUT closed bigint, OUT by_touch_index bigint, OUT by_sql bigint, OUT tiers text[], OUT counts bigint[], OUT dead text, OUT message text)
 RETURNS SETOF record LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'attribution_run_batch';
 COMMENT ON FUNCTION attribution._run_batch(text, bigint, timestamptz, timestamptz, integer, boolean) IS
 'Decides a batch of what is due from since until now, as the rule''s owner, and writes what changed; reached: when the last of
@@ -349,6 +353,7 @@ BEGIN
     UPDATE attribution.run_log AS l SET as_of = now_is, batches = l.batches + 1, decided = l.decided + batch.decided,
         changed = l.changed + batch.changed, restated = l.restated + batch.restated, withdrawn = l.withdrawn + batch.withdrawn,
         kept = l.kept + batch.kept, closed = l.closed + batch.closed, dead = l.dead + (batch.dead IS NOT NULL)::integer,
+        by_touch_index = l.by_touch_index + batch.by_touch_index, by_sql = l.by_sql + batch.by_sql,
         most = CASE WHEN l.most < attribution._run_batch_size() / 2 THEN l.most * 2 END,
         outcomes = (SELECT coalesce(jsonb_object_agg(o.tier, o.total ORDER BY o.tier), '{}') FROM (
           SELECT e.tier, sum(e.count) AS total FROM (

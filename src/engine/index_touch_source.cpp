@@ -411,10 +411,13 @@ void IndexTouchSource::gather(Batch &batch, const std::vector<std::uint32_t> &wh
   const pg::Within within(memory);
   const Manner manner{.channels = channels_, .whole = keep_ != core::Keep::winners, .memory = memory_};
   Gathering gathering(binding_, sql_, manner, batch, tier, sink);
-  if (enabled_ && gathering.begin(which))
+  if (enabled_ && gathering.begin(which)) {
+    ++ways_.touch_index;
     gathering.run();
-  else
+  } else {
+    ++ways_.sql;
     sql_.gather(batch, which, tier, sink);
+  }
 }
 
 } // namespace attribution::engine

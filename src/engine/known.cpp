@@ -47,8 +47,8 @@ public:
   bool take(const touch::Candidate &candidate, TupleTableSlot *row) noexcept override {
     slot_getsomeattrs(row, attribute_);
     if (!row->tts_isnull[attribute_ - 1] &&
-        DatumGetBool(FunctionCall2Coll(equal_, collation_, row->tts_values[attribute_ - 1],
-                                       ids_.values[candidate.conversion])))
+        DatumGetBool(
+            FunctionCall2Coll(equal_, collation_, row->tts_values[attribute_ - 1], ids_.values[candidate.conversion])))
       known_[candidate.conversion] = 1;
     return true;
   }
@@ -73,8 +73,8 @@ public:
         wanted_.push_back({0, static_cast<std::uint32_t>(i), core::kMinusInfinity, core::kInfinity});
     pg::call([&] {
       for (core::Wanted &wanted : wanted_)
-        wanted.hash = core::key_hash(core::combine(
-            0, DatumGetUInt32(FunctionCall1Coll(function, collation, ids_.values[wanted.conversion]))));
+        wanted.hash = core::key_hash(
+            core::combine(0, DatumGetUInt32(FunctionCall1Coll(function, collation, ids_.values[wanted.conversion]))));
     });
     std::sort(wanted_.begin(), wanted_.end(),
               [](const core::Wanted &a, const core::Wanted &b) { return a.hash < b.hash; });
@@ -177,8 +177,7 @@ std::vector<char> find_known(const IdColumn &column, Datum array) {
   });
   if (pg::call([&] { return getBaseType(type.oid) != getBaseType(ids.type); }))
     throw pg::Error(ERRCODE_DATATYPE_MISMATCH, std::string("ids of column ") + pg::quoted(column.id) + " are of type " +
-                                                   type.name() + ", not " +
-                                                   pg::Type{ids.type, InvalidOid}.name());
+                                                   type.name() + ", not " + pg::Type{ids.type, InvalidOid}.name());
   std::vector<char> known(static_cast<std::size_t>(ids.count), 0);
   if (ids.count > 0 && !find_by_index(column, ids, type, known))
     find_by_sql(column, array, ids, type, known);

@@ -49,6 +49,7 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
     decider.decide(claimed.batch, [&](std::uint32_t, const core::Decision &decision, TouchRowStore &rows) {
       decided.add(decision, rows);
     });
+    result.ways = source.ways();
     kept = ledger.read(claims, claimed, decided);
   }
   for (const Decided::Header &header : decided.headers)
@@ -98,6 +99,7 @@ BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros sin
     if (!is_of_the_data(error->sqlstate))
       throw *error;
     result.tally = {};
+    result.ways = {};
     result.by_tier.assign(result.by_tier.size(), 0);
     result.dead = binding.id.type.text(claims.ids.front());
     result.why = error->message;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/ledger.hpp"
+#include "engine/touch_source.hpp"
 
 namespace attribution::engine {
 
@@ -19,6 +20,7 @@ struct BatchResult {
   Tally tally;
   core::Micros next_due = core::kInfinity; ///< when the first of them is due again
   std::vector<std::int64_t> by_tier;       ///< decided, by tier; organic comes last
+  IndexTouchSource::Ways ways;             ///< how touchpoints were found
   std::string dead, why;                   ///< the id of the conversion that was set aside, and the error; or empty
 };
 

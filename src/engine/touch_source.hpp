@@ -91,6 +91,11 @@ public:
     sql_.gather_near(batch, conversion, tier, most, sink);
   }
   bool is_parallel_safe() const { return sql_.is_parallel_safe(); }
+  /// How often it went which way, by batch and tier.
+  struct Ways {
+    std::int64_t touch_index = 0, sql = 0;
+  };
+  const Ways &ways() const noexcept { return ways_; }
 
 private:
   const Binding &binding_;
@@ -99,6 +104,7 @@ private:
   core::Keep keep_;
   std::size_t memory_;
   bool enabled_;
+  Ways ways_;
 };
 
 } // namespace attribution::engine

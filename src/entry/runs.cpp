@@ -77,13 +77,15 @@ Datum attribution_run_batch(PG_FUNCTION_ARGS) {
       kWithdrawn,
       kKept,
       kClosed,
+      kByTouchIndex,
+      kBySql,
       kTiers,
       kCounts,
       kDead,
       kMessage
     };
     pg::ResultSet result(fcinfo, {INT4OID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-                                  TEXTARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID});
+                                  INT8OID, INT8OID, TEXTARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID});
     const StoringRule rule(entry::required(fcinfo, 0, "rule"));
     const engine::Binding &binding = rule.binding();
     std::uint32_t most = entry::run_batch_size();
@@ -109,6 +111,8 @@ Datum attribution_run_batch(PG_FUNCTION_ARGS) {
     result.set(kWithdrawn, Int64GetDatum(done.tally.withdrawn));
     result.set(kKept, Int64GetDatum(done.tally.kept));
     result.set(kClosed, Int64GetDatum(done.tally.closed));
+    result.set(kByTouchIndex, Int64GetDatum(done.ways.touch_index));
+    result.set(kBySql, Int64GetDatum(done.ways.sql));
     std::vector<std::string> tiers;
     std::vector<Datum> counts;
     for (std::size_t i = 0; i < done.by_tier.size(); ++i) {

@@ -201,10 +201,10 @@ public:
 
 private:
   struct Table {
-    std::string state;          ///< of a pass that is not over, as jsonb
-    bool taken = false;         ///< something, in that pass
-    core::Micros spent = 0;     ///< on it
-    std::int32_t failures = 0;  ///< one after the other
+    std::string state;         ///< of a pass that is not over, as jsonb
+    bool taken = false;        ///< something, in that pass
+    core::Micros spent = 0;    ///< on it
+    std::int32_t failures = 0; ///< one after the other
     core::Micros not_before = core::kMinusInfinity;
   };
 
