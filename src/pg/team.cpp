@@ -13,7 +13,7 @@ namespace {
 
 /// Of rows that a helper has sent and nobody has received yet, in bytes. A helper that has decided a batch does not
 /// wait for a leader that is at one still.
-constexpr Size kQueueSize = Size{4} << 20;
+constexpr Size kQueueSize = Size{2} << 20;
 
 /// Keys of the table of contents. Those of PostgreSQL's own begin at 2^63.
 enum Key : std::uint64_t { kState = 1, kMessage, kShape, kQueues };
