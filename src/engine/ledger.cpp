@@ -313,7 +313,7 @@ std::vector<std::optional<core::Micros>> Ledger::write(const Claims &claims, con
   for (std::uint32_t claim = 0; claim < claimed.done; ++claim) {
     if (fates[claim] == Fate::keep)
       ++tally.kept;
-    else
+    else if (had[claim]) // nothing is remembered of others
       redecided_claims.push_back(claim);
   }
   insert(decided, changed, decided_at, run);
@@ -452,7 +452,7 @@ void Ledger::insert_slice(const Decided &decided, std::vector<std::uint32_t> cre
 
 void Ledger::remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &redecided,
                       const std::vector<std::uint32_t> &conversions) const {
-  if (!OidIsValid(binding_.spec.storage->installations) || binding_.installation_key.empty() || redecided.empty())
+  if (!OidIsValid(binding_.spec.storage->installations) || binding_.installation_key.empty())
     return;
   pg::Context memory("attribution installations");
   pg::Within within(memory);
@@ -481,16 +481,18 @@ void Ledger::remember(const Claims &claims, const Batch &batch, const std::vecto
   if (!fresh.empty())
     given.execute(joined(
         {"INSERT INTO ", table, " (", given.names(), ") SELECT * FROM ", given.rows(), " ON CONFLICT DO NOTHING"}));
-  // What else is remembered of these ids is no more; before the horizon it stays.
+  if (redecided.empty())
+    return;
+  // What else is remembered of these ids is no more; before the horizon it stays. Statistics from before the rows were
+  // inserted say that none is so new; of a function's result they say nothing.
   const std::string ids =
       given.also(binding_.id.type.array_oid(), array_of(binding_.id.type, redecided, [&](std::uint32_t i) {
                    return pg::Param{claims.ids[i], false};
                  }));
   const std::string horizon = given.also(TIMESTAMPTZOID, at_time(binding_.spec.horizon.value_or(core::kMinusInfinity)));
-  given.execute(joined({"DELETE FROM ", table, " AS old USING pg_catalog.unnest(", ids,
-                        ") AS decided(id) WHERE old.conversion_id = decided.id", collation_,
-                        " AND old.conversion_time >= ", horizon, " AND NOT EXISTS (SELECT FROM ", given.rows(),
-                        " WHERE given.conversion_id", collation_,
+  given.execute(joined({"DELETE FROM ", table, " AS old WHERE old.conversion_id = ANY (", ids, collation_,
+                        ") AND pg_catalog.timestamptz_ge(old.conversion_time, ", horizon,
+                        ") AND NOT EXISTS (SELECT FROM ", given.rows(), " WHERE given.conversion_id", collation_,
                         " = old.conversion_id AND given.conversion_time = old.conversion_time", same, ")"}));
 }
 
