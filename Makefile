@@ -21,7 +21,8 @@ REGRESS = \
 	touch_index \
 	gathering \
 	path_models \
-	models
+	models \
+	enrichment
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
 ISOLATION = remembered rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index broken_chain

@@ -8,7 +8,9 @@ CREATE TYPE attribution._shape AS (
   keys text[],                                      -- of the installation key
   used text[],                                      -- columns of a conversion that decisions depend on
   filter_columns text[],                            -- those that the filter names
-  filter_is_immutable boolean
+  filter_is_immutable boolean,
+  header_names text[], header_types text[],         -- what enrichment adds to headers: names, and types with collations
+  credit_names text[], credit_types text[]          -- and to credits
 );
 COMMENT ON TYPE attribution._shape IS 'What the tables, functions and trigger of a rule need to know of a version.';
 CREATE FUNCTION attribution._check(rule text, overrides jsonb) RETURNS SETOF attribution._shape
@@ -35,6 +37,10 @@ BEGIN
     SELECT t.rule, newest + 1, t.tier, t.strength, t.touchpoints, t.id_column, t.time_column, t.match, t.conversion_match,
       t.conflict, t.conversion_conflict, t.filter, t.predicate, t.lookback, t.lookback_column, t.skew, t.strict
     FROM attribution.tier AS t WHERE t.rule = of_rule AND t.version = newest;
+  INSERT INTO attribution.enrichment
+    SELECT e.rule, newest + 1, e.enrichment, e.dimension, e.match, e.conversion_match, e.touch_match, e.columns, e.names,
+      e.valid_from, e.valid_to, e.valid_during
+    FROM attribution.enrichment AS e WHERE e.rule = of_rule AND e.version = newest;
   RETURN newest + 1;
 END
 $$;
@@ -57,6 +63,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   shape attribution._shape;
 BEGIN
+  PERFORM attribution._check_enrichment(e) FROM attribution.enrichment AS e WHERE e.rule = of_rule AND e.version = draft;
   SELECT * INTO STRICT shape FROM attribution._check(of_rule, jsonb_build_object('version', draft));
   PERFORM attribution._make_functions(of_rule, draft, shape);
   PERFORM attribution._make_storage(of_rule, draft, shape);
@@ -136,19 +143,25 @@ END
 $$;
 COMMENT ON FUNCTION attribution._make_functions(text, integer, attribution._shape) IS 'Makes the typed functions of a rule.';
 
+CREATE FUNCTION attribution._is_served(relation regclass, match name[]) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT c.relkind NOT IN ('r', 'p', 'm') OR EXISTS (
+    SELECT FROM pg_index AS i
+    -- A touch index may leave out rows without a key: the only condition that gathering takes.
+    WHERE i.indrelid = relation AND i.indisvalid AND (i.indpred IS NULL
+        OR (SELECT amname FROM pg_class AS x JOIN pg_am ON pg_am.oid = x.relam WHERE x.oid = i.indexrelid) = 'touch')
+      AND (SELECT array_agg(a.attname ORDER BY a.attname)
+           FROM generate_series(0, cardinality(match) - 1) AS k
+           JOIN pg_attribute AS a ON a.attrelid = relation AND a.attnum = i.indkey[k])
+        = (SELECT array_agg(DISTINCT m ORDER BY m) FROM unnest(match) AS m))
+  FROM pg_class AS c WHERE c.oid = relation
+$$;
+COMMENT ON FUNCTION attribution._is_served(regclass, name[]) IS 'Whether an index of a table begins with some columns, or it can have none.';
+
 CREATE FUNCTION attribution._warn_without_index(t attribution.tier) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF (SELECT c.relkind IN ('r', 'p', 'm') FROM pg_class AS c WHERE c.oid = t.touchpoints) AND NOT EXISTS (
-    SELECT FROM pg_index AS i
-    -- A touch index may leave out rows without a key: the only condition that gathering takes.
-    WHERE i.indrelid = t.touchpoints AND i.indisvalid AND (i.indpred IS NULL
-        OR (SELECT amname FROM pg_class AS c JOIN pg_am ON pg_am.oid = c.relam WHERE c.oid = i.indexrelid) = 'touch')
-      AND (SELECT array_agg(a.attname ORDER BY a.attname)
-           FROM generate_series(0, cardinality(t.match) - 1) AS k
-           JOIN pg_attribute AS a ON a.attrelid = t.touchpoints AND a.attnum = i.indkey[k])
-        = (SELECT array_agg(DISTINCT m ORDER BY m) FROM unnest(t.match) AS m))
-  THEN
+  IF NOT attribution._is_served(t.touchpoints, t.match) THEN
     RAISE WARNING 'no index serves tier "%"', t.tier
       USING DETAIL = format('Finding its touchpoints would read all of %s.', t.touchpoints),
         HINT = format('CREATE INDEX ON %s USING touch (%s, %I);', t.touchpoints,
@@ -431,6 +444,7 @@ BEGIN
   PERFORM attribution._stop_storing(rule, keep_decisions);
   PERFORM attribution._unschedule(rule);
   -- Bottom up: a guard looks up the owner of what goes.
+  DELETE FROM attribution.enrichment AS e WHERE e.rule = drop_rule.rule;
   DELETE FROM attribution.tier AS t WHERE t.rule = drop_rule.rule;
   DELETE FROM attribution.rule_version AS v WHERE v.rule = drop_rule.rule;
   DELETE FROM attribution.rule AS r WHERE r.rule = drop_rule.rule;

@@ -35,7 +35,9 @@ public:
   pg::Context memory;
   std::vector<Header> headers; ///< of the batch's conversions, in its order
   std::vector<Credit> credits;
-  std::vector<BatchColumn> carried; ///< of each credit, by RuleSpec::carry
+  std::vector<BatchColumn> carried;       ///< of each credit, by RuleSpec::carry
+  std::vector<BatchColumn> header_values; ///< of each header, by Binding::header_columns; enrich() fills them
+  std::vector<BatchColumn> credit_values; ///< of each credit, by Binding::credit_columns; likewise
   std::vector<Datum> tier_names;    ///< text
 };
 
@@ -85,7 +87,7 @@ private:
   const Binding &binding_;
   std::size_t bytes_;
   std::string decisions_, credits_, decisions_history_, credits_history_;
-  std::string credit_columns_; ///< of the credit table, all of them
+  std::string header_columns_, credit_columns_; ///< that are kept in history
   std::string collation_;      ///< of conversion ids
 };
 

@@ -2,6 +2,7 @@
 
 #include "core/ladder.hpp"
 #include "engine/decider.hpp"
+#include "engine/enrichment.hpp"
 #include "engine/installations.hpp"
 #include "pg/transaction.hpp"
 
@@ -49,6 +50,7 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
     decider.decide(claimed.batch, [&](std::uint32_t, const core::Decision &decision, TouchRowStore &rows) {
       decided.add(decision, rows);
     });
+    enrich(decided);
     kept = ledger.read(claims, claimed, decided);
   }
   for (const Decided::Header &header : decided.headers)

@@ -57,6 +57,33 @@ private:
   int column_ = 1;
 };
 
+void load_enrichments(RuleSpec &rule) {
+  const pg::Rows rows =
+      pg::query("SELECT enrichment, dimension::pg_catalog.oid, match::pg_catalog.text[],"
+                " COALESCE(conversion_match, touch_match)::pg_catalog.text[], touch_match IS NOT NULL,"
+                " columns::pg_catalog.text[], names::pg_catalog.text[], valid_from::pg_catalog.text,"
+                " valid_to::pg_catalog.text, valid_during::pg_catalog.text FROM attribution.enrichment"
+                " WHERE rule = $1 AND version = $2 ORDER BY enrichment COLLATE pg_catalog.\"C\"",
+                {TEXTOID, INT4OID},
+                {{pg::call([&] { return CStringGetTextDatum(rule.name.c_str()); }), false},
+                 {Int32GetDatum(rule.version), false}});
+  for (std::uint64_t row = 0; row < rows.count; ++row) {
+    Columns columns(rows, row);
+    EnrichmentSpec enrichment;
+    enrichment.name = columns.get_text();
+    enrichment.dimension = columns.get_oid();
+    enrichment.match = columns.get_texts();
+    enrichment.given = columns.get_texts();
+    enrichment.of_touch = columns.get_bool();
+    enrichment.columns = columns.get_texts();
+    enrichment.names = columns.get_texts();
+    enrichment.valid_from = columns.get_text();
+    enrichment.valid_to = columns.get_text();
+    enrichment.valid_during = columns.get_text();
+    rule.enrichments.push_back(std::move(enrichment));
+  }
+}
+
 } // namespace
 
 RuleSpec load_spec(Datum rule_name, Datum overrides) {
@@ -116,6 +143,7 @@ RuleSpec load_spec(Datum rule_name, Datum overrides) {
     tier.horizon = columns.get_time();
     rule.tiers.push_back(std::move(tier));
   }
+  load_enrichments(rule);
   return rule;
 }
 
