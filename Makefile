@@ -22,7 +22,8 @@ REGRESS = \
 	gathering \
 	path_models \
 	models \
-	enrichment
+	enrichment \
+	one_big_table
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
 ISOLATION = remembered rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index broken_chain

@@ -39,7 +39,8 @@ CREATE FUNCTION attribution._check_enrichment(e attribution.enrichment) RETURNS 
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   reserved CONSTANT name[] := '{conversion_id,conversion_time,credit_position,decided_at,tier,touch_id,touch_time,credit,'
-    'outcome,kind,lookback,value,rule_version,run,superseded_at,superseded_by}';
+    'outcome,kind,lookback,value,rule_version,run,superseded_at,superseded_by,'
+    'path_length,path_first,path_first_time,path_last,path_last_time,path_channels}';
   taken name;
 BEGIN
   IF cardinality(e.match) = 0 OR cardinality(e.match) <> cardinality(coalesce(e.conversion_match, e.touch_match)) THEN

@@ -5,6 +5,7 @@
 --   <rule>_decisions, _credits  what is decided now: a header for each conversion, and its credits
 --   .._history of both          what was decided before
 --   <rule>_attribution          a view: one flat row for each conversion
+--   <rule>_one_big_table        a view, if asked for: the conversion's row and all that is known of its decision
 --   <rule>_installations        who was new, for rules with an installation key; outlives the events
 
 CREATE TABLE attribution.storage (
@@ -19,6 +20,7 @@ CREATE TABLE attribution.storage (
   pending regclass,
   installations regclass,
   flat regclass,
+  one_big_table regclass,
   refiltered_at timestamptz
 );
 COMMENT ON TABLE attribution.storage IS 'The tables that a rule keeps its decisions in. They may be renamed; activate() then makes what calls them by name anew.';
@@ -38,7 +40,7 @@ DECLARE
   foreign_table regclass;
 BEGIN
   SELECT c.oid::regclass INTO foreign_table
-    FROM unnest(ARRAY[NEW.decisions, NEW.credits, NEW.decisions_history, NEW.credits_history, NEW.pending, NEW.installations, NEW.flat]) AS t
+    FROM unnest(ARRAY[NEW.decisions, NEW.credits, NEW.decisions_history, NEW.credits_history, NEW.pending, NEW.installations, NEW.flat, NEW.one_big_table]) AS t
     JOIN pg_class AS c ON c.oid = t JOIN attribution.rule AS r ON r.rule = NEW.rule
     WHERE c.relowner <> r.owner::oid AND c.relowner <> current_user::regrole::oid LIMIT 1;
   IF FOUND THEN
@@ -78,7 +80,7 @@ CREATE FUNCTION attribution._check_storing(carry name[], installation_key text[]
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   reserved CONSTANT name[] := '{conversion_id,conversion_time,credit_position,decided_at,tier,touch_id,touch_time,credit,'
-    'outcome,kind,lookback,value,rule_version,run}';
+    'outcome,kind,lookback,value,rule_version,run,path_length,path_first,path_first_time,path_last,path_last_time,path_channels}';
 BEGIN
   PERFORM attribution._check_duration('reattribution_window', reattribution_window);
   PERFORM attribution._check_duration('allowed_lateness', allowed_lateness);
@@ -139,7 +141,7 @@ CREATE FUNCTION attribution._tables_of(of_rule text) RETURNS SETOF regclass
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT c.oid::regclass
   FROM attribution.storage AS s
-  CROSS JOIN unnest(ARRAY[s.decisions, s.credits, s.decisions_history, s.credits_history, s.pending, s.installations, s.flat]) AS kept
+  CROSS JOIN unnest(ARRAY[s.decisions, s.credits, s.decisions_history, s.credits_history, s.pending, s.installations, s.flat, s.one_big_table]) AS kept
   CROSS JOIN LATERAL (SELECT kept::oid AS relid UNION SELECT p.relid::oid FROM pg_partition_tree(kept) AS p) AS t
   JOIN pg_class AS c ON c.oid = t.relid
   WHERE s.rule = of_rule
@@ -173,7 +175,7 @@ BEGIN
     EXECUTE format('DROP %s %s', CASE made.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, made.relation);
   END LOOP;
   UPDATE attribution.storage AS s SET decisions = NULL, credits = NULL, decisions_history = NULL, credits_history = NULL,
-    pending = NULL, installations = NULL, flat = NULL WHERE s.rule = of_rule;
+    pending = NULL, installations = NULL, flat = NULL, one_big_table = NULL WHERE s.rule = of_rule;
 END
 $$;
 COMMENT ON FUNCTION attribution._drop_storage(text) IS 'Drops the tables of a rule''s decisions.';
@@ -339,6 +341,7 @@ BEGIN
     EXECUTE format('COMMENT ON VIEW %I.%I IS %L', kept.place, of_rule || '_attribution',
       format('What rule "%s" has decided, with the first credit: one row a conversion.', of_rule));
   END IF;
+  PERFORM attribution._show_one_big_table(of_rule) FROM pg_class AS c WHERE c.oid = kept.one_big_table;
   signature := format('%I.%I(timestamptz)', kept.place, of_rule || '_decisions_as_of');
   EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(at timestamptz) RETURNS TABLE (conversion_id %s, conversion_time timestamptz, '
       'outcome text, kind text, tier text, credit_position integer, touch_id %s, touch_time timestamptz, credit float8, value numeric, '

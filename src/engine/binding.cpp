@@ -328,6 +328,19 @@ std::optional<Column> find_validity(const Relation &dimension, const std::string
   return column;
 }
 
+void bind_path_summary(Binding &binding) {
+  const auto keep = [&](const char *name, const pg::Type &type) {
+    binding.header_columns.push_back({name, name, type});
+  };
+  const pg::Type time = pg::Type::of(TIMESTAMPTZOID, InvalidOid);
+  keep("path_length", pg::Type::of(INT4OID, InvalidOid));
+  keep("path_first", binding.touch_id);
+  keep("path_first_time", time);
+  keep("path_last", binding.touch_id);
+  keep("path_last_time", time);
+  keep("path_channels", pg::Type::of(TEXTOID, DEFAULT_COLLATION_OID));
+}
+
 /// Conversion columns that an enrichment matches on count among those that the rule names: they are used.
 void bind_enrichment(Binding &binding, const RuleSpec &rule, const EnrichmentSpec &spec) {
   const std::string of_enrichment = " of enrichment " + in_quotes(spec.name);
@@ -453,6 +466,8 @@ Binding bind(RuleSpec spec) {
     binding.value =
         bind_expression(binding, "conversion." + pg::quoted(spec.value_column) + "::pg_catalog.numeric", what);
   }
+  if (spec.path_summary)
+    bind_path_summary(binding);
   for (const EnrichmentSpec &enrichment : spec.enrichments)
     bind_enrichment(binding, spec, enrichment);
   bind_installation_key(binding, spec);

@@ -71,7 +71,7 @@ struct Binding {
   std::vector<BoundTier> tiers;
   std::vector<std::optional<pg::Type>> carried; ///< of the columns that decisions keep; nothing where no tier has it
   std::vector<BoundEnrichment> enrichments;     ///< as in the spec
-  std::vector<Column> header_columns;           ///< what headers keep besides
+  std::vector<Column> header_columns;           ///< what headers keep besides: the path's summary, then enrichments
   std::vector<Column> credit_columns;           ///< what credits keep besides, but for what is carried
   pg::Type touch_id;                            ///< one for all tiers; text for a rule without tiers
 };

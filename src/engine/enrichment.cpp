@@ -112,24 +112,21 @@ void enrich_credits(Decided &decided, const BoundEnrichment &enrichment) {
           [&](std::uint32_t credit) { return decided.batch.times[decided.credits[credit].conversion]; });
 }
 
-void assign_nulls(std::vector<BatchColumn> &columns, std::size_t count) {
-  for (BatchColumn &column : columns) {
-    column.values.assign(count, Datum(0));
-    column.nulls.assign(count, true);
-  }
-}
-
 } // namespace
 
 void enrich(Decided &decided) {
   const Binding &binding = decided.binding;
-  assign_nulls(decided.header_values, decided.headers.size());
-  assign_nulls(decided.credit_values, decided.credits.size());
   for (std::size_t i = 0; i < binding.enrichments.size(); ++i) {
     const BoundEnrichment &enrichment = binding.enrichments[i];
+    const bool of_touch = binding.spec.enrichments[i].of_touch;
+    for (std::size_t column = enrichment.first; column < enrichment.first + enrichment.columns.size(); ++column)
+      if (of_touch)
+        Decided::assign_nulls(decided.credit_values[column], decided.credits.size());
+      else
+        Decided::assign_nulls(decided.header_values[column], decided.headers.size());
     if (enrichment.given_types.size() < enrichment.given.size())
       continue;
-    if (binding.spec.enrichments[i].of_touch)
+    if (of_touch)
       enrich_credits(decided, enrichment);
     else
       enrich_headers(decided, enrichment);

@@ -203,6 +203,39 @@ void Decided::add(const core::Decision &decision, TouchRowStore &rows) {
   };
   crediting.for_each(batch.times[conversion], decision, rows, add_credit);
   headers.push_back(header);
+  if (binding.spec.path_summary)
+    add_path_summary(decision, rows);
+}
+
+void Decided::add_path_summary(const core::Decision &decision, const TouchRowStore &rows) {
+  const auto add = [&](std::size_t column, Datum value, bool null) {
+    header_values[column].values.push_back(value);
+    header_values[column].nulls.push_back(null);
+  };
+  const bool empty = decision.path.empty();
+  add(0, Int32GetDatum(static_cast<std::int32_t>(decision.path.size())), false);
+  const auto add_end = [&](std::size_t column, const core::Touch &touch) {
+    add(column, binding.touch_id.copy(rows.id(touch)), false);
+    add(column + 1, TimestampTzGetDatum(touch.time), false);
+  };
+  if (empty) {
+    for (std::size_t column = 1; column <= 5; ++column)
+      add(column, Datum(0), true);
+    return;
+  }
+  add_end(1, decision.path.front());
+  add_end(3, decision.path.back());
+  std::string channels;
+  for (const core::Touch &touch : decision.path) {
+    channels += channels.empty() ? "" : " > ";
+    channels += binding.spec.channel.empty() ? std::string_view(binding.spec.tiers[touch.tier].name) : rows.channel(touch);
+  }
+  add(5, text_datum(channels.c_str()), false);
+}
+
+void Decided::assign_nulls(BatchColumn &column, std::size_t count) {
+  column.values.assign(count, Datum(0));
+  column.nulls.assign(count, true);
 }
 
 Ledger::Ledger(const Binding &binding, std::size_t bytes)

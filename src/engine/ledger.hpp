@@ -13,6 +13,8 @@ public:
   Decided(const Binding &binding, const Batch &batch, Crediting &crediting);
   /// Adds the decision of the next conversion of the batch.
   void add(const core::Decision &decision, TouchRowStore &rows);
+  /// For columns that something else fills: all null.
+  static void assign_nulls(BatchColumn &column, std::size_t count);
 
   struct Header {
     bool attributed;
@@ -36,9 +38,12 @@ public:
   std::vector<Header> headers; ///< of the batch's conversions, in its order
   std::vector<Credit> credits;
   std::vector<BatchColumn> carried;       ///< of each credit, by RuleSpec::carry
-  std::vector<BatchColumn> header_values; ///< of each header, by Binding::header_columns; enrich() fills them
-  std::vector<BatchColumn> credit_values; ///< of each credit, by Binding::credit_columns; likewise
+  std::vector<BatchColumn> header_values; ///< of each header, by Binding::header_columns; enrich() fills its own
+  std::vector<BatchColumn> credit_values; ///< of each credit, by Binding::credit_columns; enrich() fills them
   std::vector<Datum> tier_names;    ///< text
+
+private:
+  void add_path_summary(const core::Decision &decision, const TouchRowStore &rows);
 };
 
 /// A decision that is kept.

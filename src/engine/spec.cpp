@@ -91,7 +91,7 @@ RuleSpec load_spec(Datum rule_name, Datum overrides) {
       pg::query("SELECT rule, version, owner, conversions, id_column, time_column, filter, path,"
                 " model, channel, empty, value_column, carry, installation_key, reattribution_window,"
                 " allowed_lateness, conversions_horizon, decisions, credits, decisions_history,"
-                " credits_history, pending, installations, refiltered, tier, touchpoints, touch_id_column, "
+                " credits_history, pending, installations, refiltered, path_summary, tier, touchpoints, touch_id_column, "
                 "touch_time_column, match, conversion_match,"
                 " conflict, conversion_conflict, touch_filter, predicate, lookback_column,"
                 " lookback, skew, strict, horizon FROM attribution._spec($1, $2)",
@@ -121,6 +121,7 @@ RuleSpec load_spec(Datum rule_name, Datum overrides) {
                        &storage.pending, &storage.installations})
       *table = columns.get_oid();
     storage.refiltered = columns.get_bool();
+    rule.path_summary = columns.get_bool();
     if (OidIsValid(storage.decisions))
       rule.storage = storage;
     if (columns.at_null()) // a rule without tiers

@@ -56,6 +56,7 @@ struct RuleSpec {
   std::optional<StorageSpec> storage;
   std::vector<TierSpec> tiers;             ///< strongest first
   std::vector<EnrichmentSpec> enrichments; ///< by name
+  bool path_summary = false;               ///< decisions keep what the path was
 };
 
 /// Reads a rule's active version, or the draft of a rule that has none yet, as the present user. `overrides` is the
