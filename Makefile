@@ -23,7 +23,8 @@ REGRESS = \
 	path_models \
 	models \
 	enrichment \
-	one_big_table
+	one_big_table \
+	checkout
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
 ISOLATION = remembered rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index broken_chain
