@@ -3,6 +3,9 @@
 #include "errors.hpp"
 
 #include <array>
+#include <future>
+#include <memory>
+#include <thread>
 
 #include <spdlog/spdlog.h>
 
@@ -11,6 +14,7 @@ namespace bridge {
 namespace {
 
 constexpr int kTimeoutMs = 10'000;
+constexpr std::chrono::seconds kLetGo{5};
 
 // What a bridge needs, before what the configuration says; the first list can be changed there, the second can't.
 constexpr std::pair<const char *, const char *> kDefaults[] = {
@@ -84,6 +88,23 @@ KafkaHandle make_consumer(const Config &config, const std::string &group, Rebala
   static_cast<void>(conf.release());
   rd_kafka_poll_set_consumer(kafka.get());
   return kafka;
+}
+
+void let_go(KafkaHandle kafka) noexcept {
+  try {
+    auto gone = std::make_shared<std::promise<void>>();
+    std::future<void> is_gone = gone->get_future();
+    // It owns the consumer, whatever becomes of the rest.
+    std::thread([raw = kafka.get(), gone = std::move(gone)] {
+      rd_kafka_destroy(raw);
+      gone->set_value();
+    }).detach();
+    static_cast<void>(kafka.release());
+    if (is_gone.wait_for(kLetGo) != std::future_status::ready)
+      spdlog::warn("librdkafka does not let go of a consumer, which stays in memory until the bridge ends");
+  } catch (const std::exception &error) {
+    spdlog::warn("destroying a consumer: {}", error.what());
+  }
 }
 
 Watermarks watermarks_of(rd_kafka_t *kafka, const std::string &topic, std::int32_t partition) {

@@ -68,7 +68,7 @@ void Session::close() noexcept {
   discard();
   if (kafka_) {
     rd_kafka_consumer_close(kafka_.get());
-    kafka_.reset();
+    let_go(std::move(kafka_));
   }
 }
 
@@ -91,6 +91,13 @@ void Session::run(const std::atomic<bool> &stop) {
       case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
         // The next claim applies the policy.
         throw KafkaError(std::string("an offset is out of range: ") + rd_kafka_message_errstr(message.get()));
+      case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+      case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+      case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+        // librdkafka may never look again for a topic that was deleted; a new session does. What was read of it can't be
+        // read twice.
+        finish();
+        throw KafkaError(rd_kafka_message_errstr(message.get()));
       default:
         if (rd_kafka_fatal_error(kafka_.get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR ||
             message->err == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED)
@@ -107,6 +114,11 @@ void Session::run(const std::atomic<bool> &stop) {
     if (Clock::now() - looked_ >= kLookEvery)
       look_at_claims();
   }
+  finish();
+}
+
+/// Loads what is in hand.
+void Session::finish() {
   if (!conveyor_.filling().empty())
     flush(config_.shutdown_timeout);
   if (!conveyor_.drain(config_.shutdown_timeout))
@@ -244,10 +256,7 @@ void Session::rebalance(rd_kafka_resp_err_t error, rd_kafka_topic_partition_list
   if (rd_kafka_assignment_lost(kafka_.get()) != 0 || failure_) {
     discard();
   } else {
-    if (!conveyor_.filling().empty())
-      flush(config_.shutdown_timeout);
-    if (!conveyor_.drain(config_.shutdown_timeout))
-      throw KafkaError("PostgreSQL did not take the last batch in time");
+    finish();
   }
   for (int i = 0; i < partitions->cnt; ++i) {
     owned_[partitions->elems[i].topic].erase(partitions->elems[i].partition);

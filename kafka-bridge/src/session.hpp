@@ -55,6 +55,7 @@ private:
   Progress &progress_of(Owned &owned);
   void set_aside(const Kept &kept, const Rejected &rejected);
   void flush(std::chrono::milliseconds within);
+  void finish();
   bool is_due() const;
   void look_at_claims();
   void discard();

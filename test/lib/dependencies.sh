@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of the groups named as arguments, if any is missing:
-#     build server pgtap cron python client peers unit fuzz bridge lint versions
+#     build server pgtap cron python client peers unit fuzz bridge kafka lint versions
 # The PostgreSQL version is that of PG_CONFIG, or else the distribution's.
 set -euo pipefail
 
@@ -54,6 +54,7 @@ for group; do
       packages+=(make g++ pkg-config libpq-dev librdkafka-dev libsimdjson-dev libtomlplusplus-dev libcli11-dev libspdlog-dev
         libfmt-dev prometheus-cpp-dev libcpp-httplib-dev libgtest-dev tzdata)
       ;;
+    kafka) packages+=(default-jre-headless maven openssl) ;;
     lint) packages+=(clang-format-14 clang-tidy-14 shellcheck git python3-venv) ;;
     versions) packages+=(debootstrap git) ;;
     *)

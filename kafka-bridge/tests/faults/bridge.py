@@ -36,17 +36,23 @@ click_cost numeric CHECK (click_cost >= 0), kafka_partition int, kafka_offset bi
 
 
 class Kafka:
-    """The embedded broker."""
+    """The embedded broker; or, with an address, a hand on the one that is there."""
 
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen([MOCK, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    def __init__(self, *address):
+        self.process = subprocess.Popen([MOCK, *address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.brokers = self.process.stdout.readline().strip()
         assert self.brokers, "the embedded broker did not start"
 
-    def tell(self, line):
+    def ask(self, line):
+        """What it answers after "ok"."""
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
-        assert self.process.stdout.readline() == "ok\n", f"the embedded broker failed: {line}"
+        answer = self.process.stdout.readline().split()
+        assert answer[:1] == ["ok"], f"mock-kafka failed: {line}"
+        return answer[1:]
+
+    def tell(self, line):
+        assert self.ask(line) == []
 
     def end(self):
         self.process.stdin.close()
