@@ -1,5 +1,6 @@
 // Partitions, looked after with the rights of who owns them.
 #include "entry/bound_rule.hpp"
+#include "entry/table_owner.hpp"
 #include "pg/resultset.hpp"
 #include "pg/spi.hpp"
 
@@ -9,28 +10,14 @@ PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_maintain_as_owner);
 
 using namespace attribution;
 
-// _maintain_as_owner(relation): _maintain_relation() as the owner. Moving and indexing rows runs the owner's code,
-// which a caller with more rights must not lend them to.
+// _maintain_as_owner(relation): _maintain_relation() as the owner.
 Datum attribution_maintain_as_owner(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
     enum Column { kMade, kDropped, kMoved };
     pg::ResultSet result(fcinfo, {INT4OID, INT4OID, INT8OID});
     const Datum relation = entry::required(fcinfo, 0, "relation");
     const pg::Spi spi;
-    const std::string name = pg::call([&] { return DatumGetCString(DirectFunctionCall1(regclassout, relation)); });
-    const Oid owner = pg::call([&] {
-      HeapTuple tuple = SearchSysCache1(RELOID, relation);
-      const Oid found =
-          HeapTupleIsValid(tuple) ? reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner : InvalidOid;
-      if (HeapTupleIsValid(tuple))
-        ReleaseSysCache(tuple);
-      return found;
-    });
-    if (!OidIsValid(owner))
-      throw pg::Error(ERRCODE_UNDEFINED_TABLE, "relation with OID " + name + " does not exist");
-    if (!pg::call([&] { return has_privs_of_role(GetUserId(), owner); }))
-      throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of table " + name);
-    const pg::AsOwner as_owner(owner);
+    const pg::AsOwner as_owner(entry::require_owner(DatumGetObjectId(relation)));
     const pg::Plan maintain("SELECT m.made, m.dropped, m.moved FROM attribution._maintain_relation($1) AS m",
                             {REGCLASSOID});
     const pg::Rows rows = maintain.execute({{relation, false}});
