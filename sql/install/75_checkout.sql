@@ -29,7 +29,8 @@ BEGIN
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE n.nspname = shop_schema
-     AND c.relname = ANY ('{clicks,checkouts,clicks_default,checkouts_default,users,products,attributed_checkouts}'::name[]);
+     AND c.relname = ANY ('{clicks,checkouts,clicks_default,checkouts_default,clicks_staging,'
+       'checkouts_staging,clicks_rejected,checkouts_rejected,users,products,attributed_checkouts}'::name[]);
   IF clashes IS NOT NULL THEN
     RAISE EXCEPTION 'schema % has tables of these names already', quote_ident(shop_schema)
       USING ERRCODE = 'duplicate_table', DETAIL = format('There is %s.', clashes),
@@ -111,13 +112,21 @@ BEGIN
                                      conversion_match => '{product_id}', names => '{product_name}');
   PERFORM attribution.activate(rule);
   PERFORM attribution._create_attributed_checkouts(shop_schema, rule);
+
+  -- Events come by Kafka, or whoever else fills the staging tables. Their times do not say their zone.
+  FOREACH relation IN ARRAY '{clicks,checkouts}'::text[] LOOP
+    PERFORM attribution.ingest_from(target, attribution.make_staging(target), topic => relation,
+                                    mapping => jsonb_build_object(rtrim(relation, 's') || '_id', '{"required": true}'::jsonb, 'received_at', NULL,
+                                                                  'datetime_occured', jsonb_build_object('required', true, 'time', 'iso', 'zone', zone)))
+      FROM (SELECT format('%I.%I', shop_schema, relation)::regclass) AS t(target);
+  END LOOP;
 END
 $$;
 COMMENT ON FUNCTION attribution.create_checkout(name, text, text) IS
 'Makes, in a schema (made if missing), the tables clicks, checkouts (partitioned by UTC day with 7 days ahead), users and products, a
 rule, activated, that attributes each checkout to the first click of the same user on the same product in the hour before it, with the
 user''s and the product''s name, and the view attributed_checkouts: every checkout once. zone: of event times that don''t say theirs,
-for attribution.bridge_config(). All of it belongs to the caller. Errors: tables of these names exist, a rule of this name exists, no
+for attribution.bridge_config(); what the topics clicks and checkouts bring is staged, and ingest() moves it. All of it belongs to the caller. Errors: tables of these names exist, a rule of this name exists, no
 CREATE privilege.';
 
 CREATE FUNCTION attribution._create_attributed_checkouts(shop_schema name, of_rule text) RETURNS void
