@@ -31,7 +31,7 @@ ISOLATION = remembered rule_owner visibility runs reconcile retention reinstalls
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
-check_goals = help list-regress demo bench bench-day check check-lint check-unit check-mutants check-fuzz check-regress check-pgtap \
+check_goals = help list-regress demo demo-checkout bench bench-day check check-lint check-unit check-mutants check-fuzz check-regress check-pgtap \
 	check-dump check-worker check-replication check-standby check-cron check-worlds check-models check-enrichment check-schedules check-chaos check-bridge check-kafka check-checkout check-data \
 	check-versions
 goals := $(or $(MAKECMDGOALS),all)
@@ -96,6 +96,7 @@ ifneq ($(filter $(check_goals),$(goals)),)
 help:
 	@echo 'make, make install, make installcheck   as for any PGXS extension; ASSERTS=1 turns assertions on'
 	@echo 'make demo             a tour on a throw-away server'
+	@echo 'make demo-checkout    clicks and checkouts of a shop, attributed live: producer, Kafka, kafka-bridge, PostgreSQL'
 	@echo 'make bench            the figures of bench/results.md, measured anew; bench/run NAME .. measures some'
 	@echo 'make bench-day        a day of a big publisher, which takes long and much disk; a hundredth of it with DAY_SCALE=100'
 	@echo 'make check            all of these, with what they need installed first:'
@@ -126,6 +127,9 @@ list-regress:
 
 demo:
 	demo/run
+
+demo-checkout:
+	demo/checkout
 
 bench:
 	bench/run
