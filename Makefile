@@ -22,6 +22,7 @@ REGRESS = \
 	gathering \
 	path_models \
 	models \
+	ingest \
 	enrichment \
 	one_big_table \
 	checkout

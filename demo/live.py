@@ -87,8 +87,7 @@ def main():
     prefix = f"demo{os.getpid()}." if os.environ.get("KAFKA") else ""
     producer = pipeline.Producer("--events", str(EVENTS), "--rate", str(RATE), "--density", str(RATE), "--prefix", prefix, "--duplicates", "0.01", "--late", "0.005",
                                  "--out-of-order", "0.02", "--malformed", "0.001", brokers=os.environ.get("KAFKA"))
-    bridge = pipeline.bridge(work, "demo", producer.brokers, cursor)
-    bridge.config.write_text(bridge.config.read_text().replace('topics = "', f'topics = "{prefix}'))
+    bridge = pipeline.bridge(work, "demo", producer.brokers, cursor, lambda config: config.replace('topics = ["', f'topics = ["{prefix}'))
     over = threading.Event()
     made = []
     sending = threading.Thread(target=lambda: made.append(producer.made()), daemon=True)

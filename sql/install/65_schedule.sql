@@ -1,4 +1,4 @@
--- Schedules: jobs of the extension pg_cron that run, re-attribute, reconcile or maintain a rule.
+-- Schedules: jobs of the extension pg_cron that run, re-attribute, reconcile or maintain a rule, or ingest what it reads.
 --
 -- pg_cron may be missing, so nothing names its objects but dynamic SQL. Nor is a schema called cron enough: whoever may make
 -- schemas could make one. Its objects count if they are members of the extension, which takes a superuser to install.
@@ -70,9 +70,9 @@ allowed lateness. Jobs of pg_cron call it.';
 CREATE FUNCTION attribution._check_what(what text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF what <> ALL ('{run,reattribute,reconcile,maintain}'::text[]) THEN
+  IF what <> ALL ('{run,reattribute,reconcile,maintain,ingest}'::text[]) THEN
     RAISE EXCEPTION 'nothing called "%" can be scheduled', what USING ERRCODE = 'invalid_parameter_value',
-      HINT = 'There are run, reattribute, reconcile and maintain.';
+      HINT = 'There are run, reattribute, reconcile, maintain and ingest.';
   END IF;
 END
 $$;
@@ -87,6 +87,7 @@ BEGIN
   RETURN CASE what
     WHEN 'reattribute' THEN format('CALL attribution.reattribute(%L, attribution._since(%L%s))', of_rule, of_rule,
       ', ' || quote_literal(make_interval(days => div(seconds, 86400)::integer, secs => mod(seconds, 86400)::float8)))
+    WHEN 'ingest' THEN format('CALL attribution.ingest(rule => %L)', of_rule)
     ELSE format('CALL attribution.%I(%L)', what, of_rule) END;
 END
 $$;
@@ -102,7 +103,7 @@ BEGIN
         (regexp_match(j.command, ', ''(\d{1,5} days?( \d\d:\d\d:\d\d(\.\d{1,6})?)?|\d\d:\d\d:\d\d(\.\d{1,6})?)''\)\)$'))[1]::interval,
         j.command, j.active, j.username, j.jobid
       FROM cron.job AS j
-      CROSS JOIN LATERAL regexp_match(j.jobname, '^attribution: (.+): (run|reattribute|reconcile|maintain)$') AS n(parts)
+      CROSS JOIN LATERAL regexp_match(j.jobname, '^attribution: (.+): (run|reattribute|reconcile|maintain|ingest)$') AS n(parts)
       WHERE n.parts IS NOT NULL AND j.database = current_database()
     $query$;
   END IF;
@@ -151,7 +152,7 @@ BEGIN
   END IF;
   PERFORM attribution._require_owner(rule);
   -- What could only fail, time and again, where nobody looks, fails now.
-  IF what <> 'maintain' THEN
+  IF what NOT IN ('maintain', 'ingest') THEN
     PERFORM attribution._kept(rule);
     IF EXISTS (SELECT FROM attribution.rule AS r WHERE r.rule = schedule.rule AND r.active_version IS NULL) THEN
       RAISE EXCEPTION 'rule "%" is not in force', rule USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -184,8 +185,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION attribution.schedule(text, text, text, interval) IS
-'Has pg_cron do something for a rule, as you, again and again. what: ''run'', ''reattribute'', ''reconcile'' or ''maintain'', the
-procedures of these names. schedule: a cron expression, such as ''* * * * *'' for every minute or ''15 3 * * *'' for 3:15 (GMT,
+'Has pg_cron do something for a rule, as you, again and again. what: ''run'', ''reattribute'', ''reconcile'', ''maintain'' or
+''ingest'' (into the tables that the rule reads), the procedures of these names. schedule: a cron expression, such as ''* * * * *'' for every minute or ''15 3 * * *'' for 3:15 (GMT,
 unless cron.timezone says otherwise), or what else pg_cron takes. since, for ''reattribute'': how far back it goes each time; by
 default the longest lookback of the rule plus its allowed lateness, as they are then. In place of an earlier schedule of yours
 for the same; a superuser replaces those of others as well. Needs the privileges of the rule''s owner, and pg_cron in this
@@ -201,7 +202,7 @@ BEGIN
     PERFORM attribution._check_what(what);
   END IF;
   PERFORM attribution._require_cron(format('SELECT cron.unschedule(jobid) FROM cron.job WHERE database = %L AND jobname = ANY (%L);', current_database(),
-    ARRAY(SELECT format('attribution %s in %s: %s', w, current_database(), rule) FROM unnest('{run,reattribute,reconcile,maintain}'::text[]) AS w
+    ARRAY(SELECT format('attribution %s in %s: %s', w, current_database(), rule) FROM unnest('{run,reattribute,reconcile,maintain,ingest}'::text[]) AS w
            WHERE w = coalesce(what, w))));
   gone := attribution._unschedule(rule, what);
   -- One's own jobs may outlive the rule, or one's right to it.

@@ -79,6 +79,7 @@ BEGIN
   -- By the rule's key, and by the id, which tells what was delivered twice.
   EXECUTE format('CREATE INDEX ON %s USING touch (user_id, product_id, datetime_occured)', clicks);
   EXECUTE format('CREATE INDEX ON %s USING touch (click_id, datetime_occured)', clicks);
+  EXECUTE format('CREATE INDEX ON %s USING touch (checkout_id, datetime_occured)', checkouts);
   EXECUTE format('CREATE INDEX ON %s (datetime_occured)', checkouts);
 
   FOR note IN
@@ -116,8 +117,7 @@ BEGIN
   -- Events come by Kafka, or whoever else fills the staging tables. Their times do not say their zone.
   FOREACH relation IN ARRAY '{clicks,checkouts}'::text[] LOOP
     PERFORM attribution.ingest_from(target, attribution.make_staging(target), topic => relation,
-                                    mapping => jsonb_build_object(rtrim(relation, 's') || '_id', '{"required": true}'::jsonb, 'received_at', NULL,
-                                                                  'datetime_occured', jsonb_build_object('required', true, 'time', 'iso', 'zone', zone)))
+                                    mapping => jsonb_build_object('datetime_occured', jsonb_build_object('required', true, 'time', 'iso', 'zone', zone)))
       FROM (SELECT format('%I.%I', shop_schema, relation)::regclass) AS t(target);
   END LOOP;
 END

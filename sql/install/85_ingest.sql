@@ -120,7 +120,7 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.ingest_min
 CREATE FUNCTION attribution._staged() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM attribution._wake('-infinity');
+  PERFORM attribution._wake(now());
   RETURN NULL;
 END
 $$;
@@ -286,7 +286,7 @@ BEGIN
           max_ahead = excluded.max_ahead, batch_rows = excluded.batch_rows, by_worker = excluded.by_worker, topic = excluded.topic,
           mapping = excluded.mapping;
   INSERT INTO attribution.ingest_progress (target) VALUES (target) ON CONFLICT DO NOTHING;
-  PERFORM attribution._wake('-infinity');
+  PERFORM attribution._wake(now());
 END
 $$;
 COMMENT ON FUNCTION attribution.ingest_from(regclass, regclass, name, name, interval, interval, integer, boolean, text, jsonb) IS

@@ -39,6 +39,7 @@ GRANT EXECUTE ON FUNCTION
   attribution._dead_letters(text),
   attribution._workers(),
   attribution._can_read(regclass),
+  attribution._staging_state(regclass),
   attribution._sources(regclass),
   attribution._horizon(regclass),
   attribution._cron_schema(),
@@ -92,6 +93,48 @@ GRANT EXECUTE ON FUNCTION
   attribution._partitions_of(regclass),
   attribution._since(text, interval)
 TO attribution_writer;
+
+-- Rows are ingested with the rights of the event table's owner, who must be a writer for that, and whoever asks for it must have
+-- the owner's privileges. Who loads rows into a staging table needs INSERT on it, and nothing here.
+GRANT EXECUTE ON PROCEDURE attribution.ingest(regclass, text, timestamptz) TO attribution_writer;
+GRANT EXECUTE ON FUNCTION
+  attribution.make_staging(regclass),
+  attribution.ingest_from(regclass, regclass, name, name, interval, interval, integer, boolean, text, jsonb),
+  attribution.retry_rejected(regclass, text),
+  attribution.bridge_config(text, text, text, jsonb),
+  attribution._toml_key(text),
+  attribution._toml(jsonb),
+  attribution._bridge_columns(attribution.ingestion, jsonb),
+  attribution._ingest_by_default(regclass),
+  attribution._has_rows(regclass),
+  attribution._sibling(regclass, text),
+  attribution._collation(oid),
+  attribution._event_columns(regclass),
+  attribution._require_event_table(regclass),
+  attribution._id_column_of(regclass),
+  attribution._event_tables(text),
+  attribution._known(regclass, name, name, anyarray),
+  attribution._ingest_as_owner(regclass, jsonb),
+  attribution._ingest_step(regclass, jsonb),
+  attribution._ingest_batch(attribution.ingestion, bigint, bigint, timestamptz, boolean),
+  attribution._ingest_rows(attribution.ingestion, text, tid[]),
+  attribution._is_refused(attribution.ingestion, tid, text),
+  attribution._reject(attribution.ingestion, tid[], text[], text[], text[]),
+  attribution._hasten(attribution.ingestion, tid[], timestamptz),
+  attribution._missing_partitions(attribution.ingestion, tid[], timestamptz, timestamptz, timestamptz),
+  attribution._lock_staging(regclass),
+  attribution._ingestible(regclass, text),
+  attribution._begin_pass(timestamptz),
+  attribution._is_over(regclass, jsonb),
+  attribution._may_repeat(text),
+  attribution._partition_column(regclass),
+  attribution._partition_start(timestamptz, interval),
+  attribution._partition_name(name, timestamptz, interval),
+  attribution._default_partition(regclass),
+  attribution._lock_partitions(regclass, text),
+  attribution._attach_partitions(regclass, timestamptz[], interval, boolean)
+TO attribution_writer;
+GRANT INSERT, UPDATE, DELETE ON attribution.ingestion, attribution.ingest_progress, attribution.ingest_minute TO attribution_writer;
 GRANT INSERT, UPDATE, DELETE ON attribution.run_log TO attribution_writer;
 GRANT INSERT, UPDATE, DELETE ON attribution.reconciled TO attribution_writer;
 GRANT UPDATE (refiltered_at) ON attribution.storage TO attribution_writer;

@@ -167,6 +167,109 @@ private:
   core::Micros not_before_ = core::kMinusInfinity;
 };
 
+/// What is staged, and moved into event tables.
+class Ingesting {
+public:
+  /// Finds out what may be staged, in the present transaction.
+  void read_agenda() {
+    agenda_.clear();
+    const pg::Rows rows = pg::Plan("SELECT t::oid FROM attribution._ingest_agenda() AS t", {}).execute({});
+    for (std::uint64_t row = 0; row < rows.count; ++row) {
+      bool null = true;
+      agenda_.push_back(DatumGetObjectId(rows.get(row, 1, &null)));
+    }
+    std::erase_if(tables_, [this](const auto &known) {
+      return std::find(agenda_.begin(), agenda_.end(), known.first) == agenda_.end();
+    });
+  }
+
+  /// Moves what is staged, for about as long as `kPatience`. Returns when to look again: at once, if it was anything.
+  core::Micros work() {
+    const core::Micros end = GetCurrentTimestamp() + kPatience;
+    core::Micros next = core::kInfinity;
+    for (const Oid table : agenda_) {
+      Table &state = tables_[table];
+      if (GetCurrentTimestamp() > end || (state.not_before <= GetCurrentTimestamp() && pass(table, state, end)))
+        next = core::kMinusInfinity;
+      else if (state.failures > 0 || state.not_before > GetCurrentTimestamp())
+        next = std::min(next, state.not_before);
+    }
+    return next;
+  }
+
+  void forget() { tables_.clear(); }
+
+private:
+  struct Table {
+    std::string state;          ///< of a pass that is not over, as jsonb
+    bool taken = false;         ///< something, in that pass
+    core::Micros spent = 0;     ///< on it
+    std::int32_t failures = 0;  ///< one after the other
+    core::Micros not_before = core::kMinusInfinity;
+  };
+
+  /// Step by step, to the end of a pass or of the time. Returns whether there were rows, or may be more.
+  bool pass(Oid table, Table &state, core::Micros end) {
+    pg::report_activity("attribution: ingesting");
+    const core::Micros began = GetCurrentTimestamp();
+    try {
+      for (bool over = false; !over;) {
+        pg::check_for_interrupts();
+        pg::in_transaction([&] { over = step(table, state); });
+        if (!over && GetCurrentTimestamp() > end) {
+          state.spent += GetCurrentTimestamp() - began;
+          return true;
+        }
+      }
+      state.failures = 0;
+      state.spent += GetCurrentTimestamp() - began;
+      // Looking in vain may take a tenth of the time.
+      const bool taken = std::exchange(state.taken, false);
+      state.not_before = taken ? core::kMinusInfinity : GetCurrentTimestamp() + 9 * state.spent;
+      state.spent = 0;
+      state.state.clear();
+      return taken;
+    } catch (const pg::Error &error) {
+      put_off(table, state, error);
+      return false;
+    }
+  }
+
+  /// Whether that was the last one.
+  static bool step(Oid table, Table &state) {
+    const pg::Param before{pg::call([&] { return CStringGetTextDatum(state.state.c_str()); }), state.state.empty()};
+    const pg::Rows rows =
+        pg::Plan("SELECT s::text, s ? 'done', s ? 'taken' FROM attribution._ingest_as_owner($1::oid::regclass, "
+                 "coalesce($2::jsonb, attribution._begin_pass(NULL))) AS s",
+                 {OIDOID, TEXTOID})
+            .execute({{ObjectIdGetDatum(table), false}, before});
+    bool null = true;
+    const Datum after = rows.get(0, 1, &null);
+    state.state = pg::call([&] { return TextDatumGetCString(after); });
+    state.taken = DatumGetBool(rows.get(0, 3, &null));
+    return DatumGetBool(rows.get(0, 2, &null));
+  }
+
+  static void put_off(Oid table, Table &state, const pg::Error &error) {
+    state.state.clear();
+    state.taken = false;
+    state.spent = 0;
+    ++state.failures;
+    const core::Micros delay =
+        std::min(kSecond << std::min(state.failures - 1, std::int32_t{20}), entry::worker_retry_limit());
+    state.not_before = GetCurrentTimestamp() + delay;
+    pg::call([&] {
+      ereport(WARNING,
+              (errcode(error.sqlstate), errmsg("could not ingest into table %u: %s", table, error.message.c_str()),
+               error.detail.empty() ? 0 : errdetail_internal("%s", error.detail.c_str()),
+               errhint("The worker tries again in %d s.", static_cast<int>(delay / kSecond))));
+    });
+  }
+
+  std::vector<Oid> agenda_;
+  std::map<Oid, Table> tables_;
+};
+
 class DatabaseWorker {
 public:
   explicit DatabaseWorker(int line) : line_(line) {}
@@ -201,6 +304,7 @@ public:
       const bool due = std::any_of(agenda_.begin(), agenda_.end(), [&](const Due &rule) { return rule.at <= now; });
       done_until = due ? since : now;
       core::Micros next = core::plus(looked_at_all, entry::worker_interval());
+      next = std::min(next, ingesting_.work());
       if (due)
         work_off(now, next);
       else
@@ -241,6 +345,7 @@ private:
         agenda_.push_back(
             {pg::call([&] { return TextDatumGetCString(rule); }), null ? core::kInfinity : DatumGetTimestampTz(due)});
       }
+      ingesting_.read_agenda();
       for (const Due &due : agenda_)
         if (rules_.find(due.rule) == rules_.end())
           rules_.emplace(due.rule, RuleRun(due.rule, take_over(due.rule)));
@@ -263,8 +368,10 @@ private:
       AcceptInvalidationMessages();
       return get_extension_oid("attribution", true) == found ? found : InvalidOid;
     });
-    if (std::exchange(extension_, extension) != extension)
+    if (std::exchange(extension_, extension) != extension) {
       rules_.clear();
+      ingesting_.forget();
+    }
     return OidIsValid(extension);
   }
 
@@ -321,6 +428,7 @@ private:
   Oid extension_ = InvalidOid;
   std::vector<Due> agenda_;
   std::map<std::string, RuleRun> rules_;
+  Ingesting ingesting_;
 };
 
 } // namespace

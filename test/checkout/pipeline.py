@@ -34,30 +34,12 @@ class Producer:
         self.process.wait()
 
 
-def toml(value):
-    return json.dumps(value)
-
-
-def pipelines(cursor, target_of="i.staging"):
-    """The pipelines for what is ingested: a staging table for each topic, mapped as attribution.ingestion says."""
-    cursor.execute(f"""
-        SELECT i.topic, ({target_of})::text, i.mapping, array_agg(a.attname::text ORDER BY a.attnum)
-          FROM attribution.ingestion AS i JOIN pg_attribute AS a ON a.attrelid = i.staging AND a.attnum > 0 AND NOT a.attisdropped
-         GROUP BY i.topic, i.target, i.staging, i.mapping ORDER BY i.topic""")
-    meta = {"kafka_partition": "partition", "kafka_offset": "offset", "kafka_time": "timestamp"}
-    out = []
-    for topic, table, mapping, columns in cursor.fetchall():
-        lines = [f'name = "{topic}"', f'topics = "{topic}"', f'table = "{table}"', 'batch = { rows = 5000, age = "50ms" }', "[pipeline.columns]"]
-        for column in columns:
-            settings = {"meta": meta[column]} if column in meta else mapping.get(column, {})
-            if settings is not None:
-                lines.append(f"{column} = {{ {', '.join(f'{key} = {toml(value)}' for key, value in settings.items())} }}")
-        out.append("\n".join(lines) + "\n")
-    return "[[pipeline]]\n".join(out)
-
-
-def bridge(directory, name, brokers, cursor, target_of="i.staging"):
-    return Bridge(directory, name, brokers, pipelines(cursor, target_of), columns="")
+def bridge(directory, name, brokers, cursor, change=lambda config: config):
+    """A bridge as attribution.bridge_config() has it, in small batches."""
+    cursor.execute("SELECT attribution.bridge_config('checkouts', %s)", (brokers,))
+    head, *pipelines = change(cursor.fetchone()[0]).split("[[pipeline]]\n")
+    assert head.startswith("[kafka]") and len(pipelines) == 2
+    return Bridge(directory, name, brokers, "[[pipeline]]\n".join('batch = { rows = 5000, age = "50ms" }\n' + text for text in pipelines), columns="")
 
 
 def create(cursor):
