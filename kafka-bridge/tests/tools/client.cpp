@@ -62,8 +62,10 @@ Producer::Producer(const std::string &brokers, const Properties &properties) {
       fail(error.data());
   };
   set("bootstrap.servers", brokers);
-  set("linger.ms", "20");
+  set("linger.ms", "5");
   set("compression.codec", "zstd");
+  // Brokers go away in these tests.
+  set("log_level", "2");
   set("queue.buffering.max.messages", "1000000");
   for (const auto &[name, value] : properties)
     set(name, value);

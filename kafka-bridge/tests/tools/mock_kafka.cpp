@@ -3,6 +3,7 @@
 // number:
 //     topic NAME PARTITIONS [KEY=VALUE ..]   make a topic
 //     produce TOPIC PARTITIONS FIRST PAST [UNIX_MS]   events with the ids FIRST .. PAST-1, spread over the partitions
+//     paced TOPIC PARTITIONS FIRST PAST PER_SECOND   the same at that rate
 //     keyed TOPIC KEYS FIRST PAST            the same into partition 0, with so many keys in turns
 //     transaction TOPIC PARTITIONS FIRST PAST commit|abort   the same within a transaction
 //     raw TOPIC PARTITION TEXT               a message as it stands; nothing: a tombstone
@@ -15,8 +16,11 @@
 #include "event.hpp"
 #include "topics.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <iostream>
 #include <sstream>
+#include <thread>
 
 namespace {
 
@@ -34,6 +38,18 @@ void produce(Producer &producer, const Range &range, std::int64_t unix_ms) {
     const std::string payload = event(id);
     const std::string key = std::to_string(id);
     producer.send({range.topic, static_cast<int>(id % range.partitions), payload, key, unix_ms});
+  }
+  producer.flush();
+}
+
+/// What is due is sent once a millisecond, as sleeps are no shorter.
+void produce_paced(Producer &producer, const Range &range, long per_second) {
+  const auto began = std::chrono::steady_clock::now();
+  for (long id = range.first; id < range.past; ++id) {
+    if ((id - range.first) % std::max(1L, per_second / 1000) == 0)
+      std::this_thread::sleep_until(began + std::chrono::microseconds((id - range.first) * 1'000'000 / per_second));
+    const std::string payload = event(id);
+    producer.send({range.topic, static_cast<int>(id % range.partitions), payload, std::nullopt, 0});
   }
   producer.flush();
 }
@@ -76,6 +92,10 @@ public:
       std::int64_t unix_ms = 0;
       words >> range.topic >> range.partitions >> range.first >> range.past >> unix_ms;
       produce(*producer_, range, unix_ms);
+    } else if (verb == "paced") {
+      long per_second = 0;
+      words >> range.topic >> range.partitions >> range.first >> range.past >> per_second;
+      produce_paced(*producer_, range, per_second);
     } else if (verb == "keyed") {
       words >> range.topic >> range.partitions >> range.first >> range.past;
       for (long id = range.first; id < range.past; ++id) {
