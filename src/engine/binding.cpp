@@ -300,14 +300,15 @@ core::PathKind path_of(const std::string &name) {
 
 /// Whether a unique index says that no two rows of a relation have the same values in all of some columns.
 bool is_unique(const Relation &relation, const std::vector<std::string> &columns) {
-  const pg::Rows rows = pg::query(
-      "SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
-      " WHERE c.oid = $1 AND (c.relkind = 'p' OR c.relkind = 'r' AND NOT c.relhassubclass)"
-      " AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL"
-      " AND NOT EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) k WHERE NOT EXISTS (SELECT FROM pg_attribute a"
-      " WHERE a.attrelid = c.oid AND a.attnum = i.indkey[k] AND a.attcollation = i.indcollation[k]"
-      " AND a.attname::text = ANY ($2)))",
-      {OIDOID, TEXTARRAYOID}, {{ObjectIdGetDatum(relation.oid), false}, text_array(columns)});
+  const pg::Rows rows =
+      pg::query("SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
+                " WHERE c.oid = $1 AND (c.relkind = 'p' OR c.relkind = 'r' AND NOT c.relhassubclass)"
+                " AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL"
+                " AND NOT EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) k WHERE NOT EXISTS (SELECT FROM "
+                "pg_attribute a"
+                " WHERE a.attrelid = c.oid AND a.attnum = i.indkey[k] AND a.attcollation = i.indcollation[k]"
+                " AND a.attname::text = ANY ($2)))",
+                {OIDOID, TEXTARRAYOID}, {{ObjectIdGetDatum(relation.oid), false}, text_array(columns)});
   return rows.count > 0;
 }
 
@@ -351,11 +352,12 @@ void bind_enrichment(Binding &binding, const RuleSpec &rule, const EnrichmentSpe
     bound.match.push_back(column);
     std::optional<pg::Type> other;
     if (spec.of_touch) {
-      bound.given.push_back(static_cast<std::size_t>(
-          std::find(rule.carry.begin(), rule.carry.end(), spec.given[i]) - rule.carry.begin()));
+      bound.given.push_back(static_cast<std::size_t>(std::find(rule.carry.begin(), rule.carry.end(), spec.given[i]) -
+                                                     rule.carry.begin()));
       if (bound.given.back() == rule.carry.size())
-        throw Error(ERRCODE_UNDEFINED_COLUMN, "touch_match" + of_enrichment + " names column " + in_quotes(spec.given[i]) +
-                                                  ", which the rule does not carry",
+        throw Error(ERRCODE_UNDEFINED_COLUMN,
+                    "touch_match" + of_enrichment + " names column " + in_quotes(spec.given[i]) +
+                        ", which the rule does not carry",
                     {}, "Let the rule carry it first: attribution.alter_rule(.., carry => ..).");
       other = binding.carried[bound.given.back()];
     } else {
@@ -368,9 +370,9 @@ void bind_enrichment(Binding &binding, const RuleSpec &rule, const EnrichmentSpe
     bound.equality.push_back(pg::equality(column.type.oid, other->oid));
     if (bound.equality.back().empty())
       throw Error(ERRCODE_DATATYPE_MISMATCH,
-                  "match" + of_enrichment + ": columns " + in_quotes(spec.match[i]) + " of relation " + bound.dimension.name +
-                      " and " + in_quotes(spec.given[i]) + " of the " + (spec.of_touch ? "touchpoint" : "conversion") +
-                      " can not be compared",
+                  "match" + of_enrichment + ": columns " + in_quotes(spec.match[i]) + " of relation " +
+                      bound.dimension.name + " and " + in_quotes(spec.given[i]) + " of the " +
+                      (spec.of_touch ? "touchpoint" : "conversion") + " can not be compared",
                   "Their types are " + column.type.name() + " and " + other->name() +
                       "; there is no hashable equality between them.",
                   "Give both columns one type, by ALTER TABLE or in a view.");

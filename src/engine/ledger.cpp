@@ -104,7 +104,8 @@ private:
         same(kOutcome, TEXTOID, wanted.attributed ? words_.attributed : words_.organic, false) &&
         same(kKind, TEXTOID, words_.kinds[static_cast<int>(kind)], kind == Kind::none) &&
         same(kTier, TEXTOID, wanted.attributed ? decided_.tier_names[wanted.tier] : Datum(0), !wanted.attributed) &&
-        (decided_.binding.value ? same(kValue, NUMERICOID, value.values[i], value.nulls[i] != 0) : nulls_[kValue] != 0) &&
+        (decided_.binding.value ? same(kValue, NUMERICOID, value.values[i], value.nulls[i] != 0)
+                                : nulls_[kValue] != 0) &&
         same_kept(decided_.binding.header_columns, decided_.header_values, header_columns_, i);
     ++header.credits;
     const std::uint32_t position = static_cast<std::uint32_t>(DatumGetInt32(values_[kPosition]));
@@ -159,8 +160,8 @@ private:
 
   MemoryContext memory_;
   const Decided &decided_;
-  std::vector<std::size_t> conversion_of_; ///< by claim
-  std::vector<std::size_t> first_, next_;  ///< chains of `kept` by claim
+  std::vector<std::size_t> conversion_of_;      ///< by claim
+  std::vector<std::size_t> first_, next_;       ///< chains of `kept` by claim
   std::size_t credit_columns_, header_columns_; ///< where those of the binding begin
   Words words_;
   Datum *values_ = nullptr;
@@ -228,7 +229,8 @@ void Decided::add_path_summary(const core::Decision &decision, const TouchRowSto
   std::string channels;
   for (const core::Touch &touch : decision.path) {
     channels += channels.empty() ? "" : " > ";
-    channels += binding.spec.channel.empty() ? std::string_view(binding.spec.tiers[touch.tier].name) : rows.channel(touch);
+    channels +=
+        binding.spec.channel.empty() ? std::string_view(binding.spec.tiers[touch.tier].name) : rows.channel(touch);
   }
   add(5, text_datum(channels.c_str()), false);
 }

@@ -40,7 +40,7 @@ public:
   std::vector<BatchColumn> carried;       ///< of each credit, by RuleSpec::carry
   std::vector<BatchColumn> header_values; ///< of each header, by Binding::header_columns; enrich() fills its own
   std::vector<BatchColumn> credit_values; ///< of each credit, by Binding::credit_columns; enrich() fills them
-  std::vector<Datum> tier_names;    ///< text
+  std::vector<Datum> tier_names;          ///< text
 
 private:
   void add_path_summary(const core::Decision &decision, const TouchRowStore &rows);
@@ -93,7 +93,7 @@ private:
   std::size_t bytes_;
   std::string decisions_, credits_, decisions_history_, credits_history_;
   std::string header_columns_, credit_columns_; ///< that are kept in history
-  std::string collation_;      ///< of conversion ids
+  std::string collation_;                       ///< of conversion ids
 };
 
 } // namespace attribution::engine

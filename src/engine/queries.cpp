@@ -303,8 +303,8 @@ std::string dimension_rows(const BoundEnrichment &enrichment, const std::string 
   for (std::size_t i = 0; i < enrichment.match.size(); ++i) {
     const Column &match = enrichment.match[i];
     const std::string key = "given.\"?key" + std::to_string(i + 1) + "\"";
-    joins += joined({i == 0 ? "" : " AND ", name(match), pg::collate(match.type.collation), " ", enrichment.equality[i],
-                     " ", key});
+    joins += joined(
+        {i == 0 ? "" : " AND ", name(match), pg::collate(match.type.collation), " ", enrichment.equality[i], " ", key});
     where += joined({i == 0 ? "" : " AND ", "NOT ", is_empty(key, enrichment.given_types[i], empty)});
   }
   if (enrichment.valid_from) {

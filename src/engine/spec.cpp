@@ -87,15 +87,15 @@ void load_enrichments(RuleSpec &rule) {
 } // namespace
 
 RuleSpec load_spec(Datum rule_name, Datum overrides) {
-  const pg::Rows rows =
-      pg::query("SELECT rule, version, owner, conversions, id_column, time_column, filter, path,"
-                " model, channel, empty, value_column, carry, installation_key, reattribution_window,"
-                " allowed_lateness, conversions_horizon, decisions, credits, decisions_history,"
-                " credits_history, pending, installations, refiltered, path_summary, tier, touchpoints, touch_id_column, "
-                "touch_time_column, match, conversion_match,"
-                " conflict, conversion_conflict, touch_filter, predicate, lookback_column,"
-                " lookback, skew, strict, horizon FROM attribution._spec($1, $2)",
-                {TEXTOID, JSONBOID}, {{rule_name, false}, {overrides, false}});
+  const pg::Rows rows = pg::query(
+      "SELECT rule, version, owner, conversions, id_column, time_column, filter, path,"
+      " model, channel, empty, value_column, carry, installation_key, reattribution_window,"
+      " allowed_lateness, conversions_horizon, decisions, credits, decisions_history,"
+      " credits_history, pending, installations, refiltered, path_summary, tier, touchpoints, touch_id_column, "
+      "touch_time_column, match, conversion_match,"
+      " conflict, conversion_conflict, touch_filter, predicate, lookback_column,"
+      " lookback, skew, strict, horizon FROM attribution._spec($1, $2)",
+      {TEXTOID, JSONBOID}, {{rule_name, false}, {overrides, false}});
   RuleSpec rule;
   for (std::uint64_t row = 0; row < rows.count; ++row) {
     Columns columns(rows, row);

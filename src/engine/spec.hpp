@@ -24,10 +24,10 @@ struct TierSpec {
 struct EnrichmentSpec {
   std::string name;
   Oid dimension = InvalidOid;
-  std::vector<std::string> match, given; ///< same length; given: columns of the conversion, or that the rule carries
-  bool of_touch = false;                 ///< the latter: it enriches credits
-  std::vector<std::string> columns, names;           ///< same length; what decisions call them
-  std::string valid_from, valid_to, valid_during;    ///< empty: none
+  std::vector<std::string> match, given;   ///< same length; given: columns of the conversion, or that the rule carries
+  bool of_touch = false;                   ///< the latter: it enriches credits
+  std::vector<std::string> columns, names; ///< same length; what decisions call them
+  std::string valid_from, valid_to, valid_during; ///< empty: none
 };
 
 /// The tables that keep what a rule decides.
