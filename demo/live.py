@@ -29,13 +29,6 @@ def connect():
     return session.cursor()
 
 
-def ingest(over):
-    cursor = connect()
-    while not over.is_set():
-        cursor.execute("CALL attribution.ingest()")
-        over.wait(0.05)
-
-
 def row(cursor, text):
     cursor.execute(text)
     return cursor.fetchone()
@@ -88,13 +81,10 @@ def main():
     producer = pipeline.Producer("--events", str(EVENTS), "--rate", str(RATE), "--density", str(RATE), "--prefix", prefix, "--duplicates", "0.01", "--late", "0.005",
                                  "--out-of-order", "0.02", "--malformed", "0.001", brokers=os.environ.get("KAFKA"))
     bridge = pipeline.bridge(work, "demo", producer.brokers, cursor, lambda config: config.replace('topics = ["', f'topics = ["{prefix}'))
-    over = threading.Event()
     made = []
     sending = threading.Thread(target=lambda: made.append(producer.made()), daemon=True)
-    ingesting = threading.Thread(target=ingest, args=(over,), daemon=True)
     try:
         bridge.start()
-        ingesting.start()
         sending.start()
         began = time.monotonic()
         seen = {"read": 0, "shown": False}
@@ -120,8 +110,6 @@ def main():
         for touch, reason, verdict in cursor.fetchall():
             print(f"  {(touch or '-')[:8]:<8}..  {reason:<14}  {verdict}")
     finally:
-        over.set()
-        ingesting.join()
         bridge.kill(signal.SIGTERM)
         producer.end()
         shutil.rmtree(work)
