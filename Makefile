@@ -28,7 +28,7 @@ REGRESS = \
 	checkout
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
-ISOLATION = remembered rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index broken_chain
+ISOLATION = ingest remembered rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index broken_chain
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.

@@ -92,7 +92,7 @@ SELECT conversion_id, touch_id FROM attribution.attribute('r', overrides => '{"l
 SET attribution.work_mem = '1MB';
 SELECT count(*), max(path_length) FROM attribution.touchpoints('r');
 DO $$ BEGIN SET attribution.work_mem = '1kB'; EXCEPTION WHEN invalid_parameter_value THEN RAISE NOTICE 'too little'; END $$;
-DO $$ BEGIN SET attribution.batch_size = 0; EXCEPTION WHEN invalid_parameter_value THEN RAISE NOTICE 'too few'; END $$;
+DO $$ BEGIN SET attribution.batch_size = -1; EXCEPTION WHEN invalid_parameter_value THEN RAISE NOTICE 'too few'; END $$;
 SET attribution.speed = 11;
 -- Relations and columns that have gone since.
 ALTER TABLE game.clicks RENAME COLUMN ifa TO idfa;

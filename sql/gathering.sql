@@ -156,6 +156,58 @@ SELECT attribution.activate('orders');
 SELECT hashint8(7) = hashint8(7::bigint << 32) AS same_hash;
 SELECT conversion_id, touch_id, pg_stat_get_xact_numscans('taps_touch'::regclass) AS looks FROM orders_attribute() ORDER BY 1;
 RESET enable_bitmapscan;
+-- Parallel workers give what one process does: whatever the slices, and of rows that this transaction alone can see.
+CREATE FUNCTION helped(rule text, overrides jsonb DEFAULT '{}', OUT lines bigint, OUT differ bigint)
+LANGUAGE plpgsql SET search_path = gathering, pg_temp AS $$
+BEGIN
+  FOREACH differ IN ARRAY ARRAY[0, 1] LOOP
+    PERFORM set_config('max_parallel_workers_per_gather', (differ * 2)::text, true);
+    EXECUTE format('CREATE TEMP TABLE helped_%s AS SELECT a::text AS line FROM attribution.attribute($1, overrides => $2) AS a
+        UNION ALL SELECT t::text FROM attribution.touchpoints($1, ''2026-01-02'', ''2026-01-04'', $2) AS t', differ) USING rule, overrides;
+  END LOOP;
+  SELECT count(*) INTO lines FROM helped_1;
+  SELECT count(*) INTO differ FROM ((TABLE helped_0 EXCEPT ALL TABLE helped_1) UNION ALL (TABLE helped_1 EXCEPT ALL TABLE helped_0)) AS line;
+  DROP TABLE pg_temp.helped_0, pg_temp.helped_1;
+END $$;
+SET attribution.min_parallel_conversions = 1;
+SELECT * FROM helped('installs'); -- one slice: nobody knows the table yet
+ANALYZE installs;
+SELECT * FROM helped('installs');
+SELECT * FROM helped('installs', '{"path": "all", "model": "linear"}');
+SET attribution.batch_size = 7;
+SELECT * FROM helped('installs');
+RESET attribution.batch_size;
+SET attribution.enable_touch_index = off;
+SELECT * FROM helped('installs');
+RESET attribution.enable_touch_index;
+BEGIN;
+INSERT INTO clicks SELECT 600000 + i, '2026-01-01'::timestamptz + i % 5000 * interval '1 minute', i % 3, 'd' || 400 + i % 50, 'click', NULL FROM generate_series(1, 3000) AS i;
+UPDATE installs SET device = 'd1' WHERE id % 7 = 0;
+SELECT * FROM helped('installs');
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT * FROM helped('installs');
+COMMIT;
+-- A helper's error is the call's. The leader waits for it here, so there is one.
+CREATE FUNCTION helpers_fail(kind text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+  IF current_setting('gathering.leader') <> pg_backend_pid()::text THEN RAISE 'a helper fails'; END IF;
+  LOOP PERFORM pg_sleep(0.01); END LOOP;
+END $$;
+SELECT attribution.alter_tier('installs', 'click', filter => 'gathering.helpers_fail(kind)'), attribution.activate('installs') IS NULL AS failed;
+SELECT set_config('gathering.leader', pg_backend_pid()::text, false) IS NULL AS failed;
+DO $$ BEGIN
+  PERFORM attribution.attribute('installs');
+EXCEPTION WHEN raise_exception THEN RAISE WARNING '%', sqlerrm; END $$;
+-- What is not declared safe is called by the leader alone.
+CREATE FUNCTION alone(kind text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'parallel worker') THEN RAISE 'in company'; END IF;
+  RETURN true;
+END $$;
+SELECT attribution.alter_tier('installs', 'click', filter => 'gathering.alone(kind)'), attribution.activate('installs') IS NULL AS failed;
+SELECT count(*) > 0 AS some FROM attribution.attribute('installs', '2026-01-02', '2026-01-02 06:00');
+RESET attribution.min_parallel_conversions;
 DROP SCHEMA gathering CASCADE;
 DROP ROLE regress_gathering;
 DROP EXTENSION attribution;

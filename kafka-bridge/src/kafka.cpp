@@ -23,10 +23,11 @@ constexpr std::pair<const char *, const char *> kDefaults[] = {
     {"partition.assignment.strategy", "range"},
     {"reconnect.backoff.max.ms", "1000"},
     {"allow.auto.create.topics", "false"},
-    // The queue's limit is checked once a second: it holds more than a second's worth of what is loaded, and no more.
-    {"queued.max.messages.kbytes", "32768"},
-    {"fetch.max.bytes", "8388608"},
-    {"fetch.message.max.bytes", "262144"},
+    // Of messages that are read ahead only their bytes count. What comes at once is compressed yet, so it is little.
+    {"queued.max.messages.kbytes", "16384"},
+    {"queued.min.messages", "10000000"},
+    {"fetch.max.bytes", "1048576"},
+    {"fetch.message.max.bytes", "131072"},
     {"fetch.wait.max.ms", "100"},
 };
 constexpr std::pair<const char *, const char *> kFixed[] = {

@@ -34,8 +34,8 @@ KafkaHandle make_consumer(const Config &config, const std::string &group, Rebala
 /// Throws KafkaError unless there is no error.
 void require(rd_kafka_resp_err_t error, const char *what);
 
-/// Destroys a consumer that is closed, within some seconds: where a topic was deleted, librdkafka may wait for ever. Then it
-/// stays behind, and a log entry says so.
+/// Destroys a consumer that is closed, within some seconds: where a topic was deleted, librdkafka may wait for ever.
+/// Then it stays behind, and a log entry says so.
 void let_go(KafkaHandle kafka) noexcept;
 
 /// The ends of a partition. Throws KafkaError.

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <map>
 #include <optional>
+#include <set>
 
 #include <spdlog/spdlog.h>
 
@@ -17,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr auto kLookEvery = 2s;
+constexpr std::uint64_t kLookAtQueueEvery = 64;
 
 std::int64_t number_at(const PgResult &result, int row, int column) {
   const std::string text = text_at(result, row, column);
@@ -51,7 +53,7 @@ Session::Session(const Config &config, const PipelineConfig &pipeline, std::stri
               std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count() -
               static_cast<double>(last) / 1000);
       }),
-      kafka_(make_consumer(config, pipeline.group, on_rebalance, this)) {
+      kafka_(make_consumer(config, pipeline.group, on_rebalance, this)), nudge_(std::make_unique<Nudge>(kafka_.get())) {
   const PartitionList topics(rd_kafka_topic_partition_list_new(static_cast<int>(pipeline.topics.size())));
   for (const std::string &topic : pipeline.topics)
     rd_kafka_topic_partition_list_add(topics.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
@@ -66,6 +68,7 @@ Session::~Session() {
 void Session::close() noexcept {
   // Its callback hands the partitions back; what is not committed by now is for the next owner.
   discard();
+  nudge_.reset();
   if (kafka_) {
     rd_kafka_consumer_close(kafka_.get());
     let_go(std::move(kafka_));
@@ -83,6 +86,8 @@ void Session::run(const std::atomic<bool> &stop) {
       switch (message->err) {
       case RD_KAFKA_RESP_ERR_NO_ERROR:
         take(*message);
+        if (++taken_ % kLookAtQueueEvery == 0)
+          nudge_->look();
         break;
       case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         take_end(*message);
@@ -94,8 +99,8 @@ void Session::run(const std::atomic<bool> &stop) {
       case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
       case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
       case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-        // librdkafka may never look again for a topic that was deleted; a new session does. What was read of it can't be
-        // read twice.
+        // librdkafka may never look again for a topic that was deleted; a new session does. What was read of it can't
+        // be read twice.
         finish();
         throw KafkaError(rd_kafka_message_errstr(message.get()));
       default:
@@ -267,6 +272,14 @@ void Session::rebalance(rd_kafka_resp_err_t error, rd_kafka_topic_partition_list
 }
 
 void Session::apply(rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *partitions) {
+  // While closing there is none.
+  if (nudge_) {
+    std::set<Nudge::Partition> all;
+    for (const auto &[topic, its] : owned_)
+      for (const auto &[partition, owned] : its)
+        all.emplace(topic, partition);
+    nudge_->set(std::move(all));
+  }
   const bool is_assign = error == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
   if (std::string_view(rd_kafka_rebalance_protocol(kafka_.get())) == "COOPERATIVE") {
     rd_kafka_error_t *failed = is_assign ? rd_kafka_incremental_assign(kafka_.get(), partitions)

@@ -9,9 +9,11 @@
 #include "loader.hpp"
 #include "mapper.hpp"
 #include "metrics.hpp"
+#include "nudge.hpp"
 
 #include <atomic>
 #include <exception>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -76,7 +78,9 @@ private:
   std::chrono::steady_clock::time_point looked_{};
   std::exception_ptr failure_;
   Message message_;
+  std::uint64_t taken_ = 0;
   KafkaHandle kafka_;
+  std::unique_ptr<Nudge> nudge_;
 };
 
 } // namespace bridge

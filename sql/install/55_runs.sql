@@ -101,6 +101,9 @@ COMMENT ON FUNCTION attribution._queue(text, regclass, boolean, boolean, boolean
 'Queues what some pages of a table of conversions, or of decisions, hold; missing: if there is no decision, or no conversion,
 to it; unqueued: if it is not in the queue; reopen: as if it had arrived at its time, or else long ago, to close at once. Returns how many.';
 
+CREATE FUNCTION attribution._run_batch_size() RETURNS integer LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'attribution_run_batch_size';
+COMMENT ON FUNCTION attribution._run_batch_size() IS 'How many conversions a batch of a run has at most, as attribution.batch_size says.';
+
 CREATE FUNCTION attribution._run_batch(rule text, run bigint, since timestamptz, now timestamptz, most integer, everywhere boolean, OUT claimed integer,
   OUT reached timestamptz, OUT decided bigint, OUT changed bigint, OUT restated bigint, OUT withdrawn bigint, OUT kept bigint,
   OUT closed bigint, OUT tiers text[], OUT counts bigint[], OUT dead text, OUT message text)
@@ -346,7 +349,7 @@ BEGIN
     UPDATE attribution.run_log AS l SET as_of = now_is, batches = l.batches + 1, decided = l.decided + batch.decided,
         changed = l.changed + batch.changed, restated = l.restated + batch.restated, withdrawn = l.withdrawn + batch.withdrawn,
         kept = l.kept + batch.kept, closed = l.closed + batch.closed, dead = l.dead + (batch.dead IS NOT NULL)::integer,
-        most = CASE WHEN l.most < current_setting('attribution.batch_size')::integer / 2 THEN l.most * 2 END,
+        most = CASE WHEN l.most < attribution._run_batch_size() / 2 THEN l.most * 2 END,
         outcomes = (SELECT coalesce(jsonb_object_agg(o.tier, o.total ORDER BY o.tier), '{}') FROM (
           SELECT e.tier, sum(e.count) AS total FROM (
             SELECT key AS tier, value::numeric AS count FROM jsonb_each_text(l.outcomes) UNION ALL SELECT * FROM unnest(batch.tiers, batch.counts)) AS e
@@ -420,7 +423,7 @@ BEGIN
   SELECT * INTO STRICT log FROM attribution.run_log AS l WHERE l.run = this_run;
   IF NOT coalesce(log.work -> 0 ? 'relation', false) AND attribution._is_of_the_data(code) AND log.most IS DISTINCT FROM 1 THEN
     -- One of the batch can't be decided: smaller and smaller batches tell which.
-    UPDATE attribution.run_log AS l SET most = greatest(coalesce(l.most, current_setting('attribution.batch_size')::integer) / 2, 1)
+    UPDATE attribution.run_log AS l SET most = greatest(coalesce(l.most, attribution._run_batch_size()) / 2, 1)
       WHERE l.run = this_run;
     RETURN retries;
   END IF;

@@ -138,12 +138,10 @@ BEGIN
   EXECUTE format('CREATE INDEX ON %s (conversion_time)', kept.decisions);
   EXECUTE format('
     CREATE VIEW %1$I.attributed_checkouts AS
-      SELECT d.conversion_id AS checkout_id, d.user_name, c.touch_id AS click_id, o.product_id, o.payment_method, o.total_amount,
-             o.shipping_address, o.billing_address, o.user_agent, o.ip_address, d.conversion_time AS checkout_time, c.touch_time AS click_time
-        FROM %2$s AS d
-        JOIN %3$s AS c ON c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time AND c.credit_position = 1
-        LEFT JOIN %1$I.checkouts AS o ON o.checkout_id = d.conversion_id AND o.datetime_occured = d.conversion_time',
-    shop_schema, kept.decisions, kept.credits);
+      SELECT a.conversion_id AS checkout_id, a.user_name, a.touch_id AS click_id, o.product_id, o.payment_method, o.total_amount,
+             o.shipping_address, o.billing_address, o.user_agent, o.ip_address, a.conversion_time AS checkout_time, a.touch_time AS click_time
+        FROM %2$s AS a LEFT JOIN %1$I.checkouts AS o ON o.checkout_id = a.conversion_id AND o.datetime_occured = a.conversion_time',
+    shop_schema, kept.flat);
   EXECUTE format('COMMENT ON VIEW %I.attributed_checkouts IS %L', shop_schema,
     'Every checkout once, with the click that led to it, if any, and the user''s name, if known.');
 END

@@ -49,8 +49,10 @@ BEGIN
   WHILE at <= cardinality(places) LOOP
     BEGIN
       code := NULL;
-      EXECUTE format('INSERT INTO %s (%s) SELECT %2$s FROM %3$s AS s WHERE s.ctid = ANY ($1)', stated.target, columns, stated.staging)
-        USING places[at:at + most - 1];
+      -- Between two places, so that no more is read than that: for so many places PostgreSQL may take to reading the whole table.
+      EXECUTE format('INSERT INTO %s (%s) SELECT %2$s FROM %3$s AS s WHERE s.ctid = ANY ($1) AND s.ctid >= $2 AND s.ctid <= $3',
+                     stated.target, columns, stated.staging)
+        USING places[at:at + most - 1], places[at], places[least(at + most - 1, cardinality(places))];
       GET DIAGNOSTICS count = ROW_COUNT;
     EXCEPTION WHEN OTHERS THEN
       GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
@@ -82,7 +84,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION attribution._ingest_rows(attribution.ingestion, text, tid[]) IS
-'Inserts staged rows into their target, those that it refuses excepted. An error that is not a row''s is raised, and so is that of
+'Inserts staged rows, in the order of their places, into their target, those that it refuses excepted. An error that is not a row''s is raised, and so is that of
 the first hundred rows if none of them can be inserted.';
 
 CREATE FUNCTION attribution._reject(stated attribution.ingestion, places tid[], reasons text[], codes text[], messages text[]) RETURNS void
@@ -93,8 +95,9 @@ BEGIN
   SELECT string_agg(quote_ident(s.attname), ', ' ORDER BY s.attnum) INTO STRICT columns
     FROM attribution._event_columns(stated.staging) AS s JOIN attribution._event_columns(stated.rejected) AS r ON r.attname = s.attname;
   EXECUTE format('INSERT INTO %s (%s, rejected_for, rejected_sqlstate, rejected_message) SELECT %2$s, u.reason, u.code, u.message FROM %3$s AS s '
-                 'JOIN unnest($1, $2, $3, $4) AS u(place, reason, code, message) ON u.place = s.ctid WHERE s.ctid = ANY ($1)',
-                 stated.rejected, columns, stated.staging) USING places, reasons, codes, messages;
+                 'JOIN unnest($1, $2, $3, $4) AS u(place, reason, code, message) ON u.place = s.ctid WHERE s.ctid >= $5 AND s.ctid <= $6',
+                 stated.rejected, columns, stated.staging)
+    USING places, reasons, codes, messages, (SELECT min(p) FROM unnest(places) AS p), (SELECT max(p) FROM unnest(places) AS p);
 END
 $$;
 COMMENT ON FUNCTION attribution._reject(attribution.ingestion, tid[], text[], text[], text[]) IS 'Copies staged rows to those that are set aside.';
@@ -117,8 +120,9 @@ BEGIN
                     WHERE t.touchpoints = stated.target) THEN
     RETURN;
   END IF;
-  EXECUTE format('SELECT count(*) AS count, min(s.%1$I) AS since, max(s.%1$I) AS until FROM %2$s AS s WHERE s.ctid = ANY ($1) AND s.%1$I < $2',
-                 stated.time_column, stated.staging) INTO STRICT span USING places, now - late;
+  EXECUTE format('SELECT count(*) AS count, min(s.%1$I) AS since, max(s.%1$I) AS until FROM %2$s AS s
+                   WHERE s.ctid = ANY ($1) AND s.ctid >= $3 AND s.ctid <= $4 AND s.%1$I < $2', stated.time_column, stated.staging)
+    INTO STRICT span USING places, now - late, places[1], places[cardinality(places)];
   IF span.count NOT BETWEEN 1 AND most THEN
     RETURN;
   END IF;
@@ -140,11 +144,12 @@ BEGIN
         SELECT o.conversion_id FROM %1$s AS o
          WHERE o.arrived_at IS NOT NULL AND o.due > $5 AND o.due < ''infinity'' AND o.conversion_time BETWEEN $3 AND $4
            AND EXISTS (SELECT FROM %2$s AS c JOIN %3$s AS s ON %4$s
-                        WHERE c.%5$I = o.conversion_id AND c.%6$I = o.conversion_time AND s.ctid = ANY ($1) AND s.%7$I < $2
+                        WHERE c.%5$I = o.conversion_id AND c.%6$I = o.conversion_time AND s.ctid = ANY ($1) AND s.ctid >= $8 AND s.ctid <= $9 AND s.%7$I < $2
                           AND s.%7$I <= c.%6$I + $6 AND s.%7$I >= c.%6$I - $7)
          FOR UPDATE OF o SKIP LOCKED)',
         reader.pending, reader.conversions, stated.staging, reader.condition, reader.id_column, reader.time_column, stated.time_column)
-      USING places, now - late, span.since - reader.skew, span.until + reader.lookback, now, reader.skew, reader.lookback;
+      USING places, now - late, span.since - reader.skew, span.until + reader.lookback, now, reader.skew, reader.lookback,
+            places[1], places[cardinality(places)];
     GET DIAGNOSTICS changed = ROW_COUNT;
     any_changed := any_changed OR changed > 0;
   END LOOP;
@@ -180,11 +185,11 @@ BEGIN
   step := coalesce(step, '1 day');
   EXECUTE format('SELECT coalesce(array_agg(d.start), ''{}'') FROM (
       SELECT m.start FROM (SELECT DISTINCT attribution._partition_start(i.minute, $3) AS start FROM (
-          SELECT DISTINCT date_trunc(''minute'', s.%1$I) AS minute FROM %2$s AS s WHERE s.ctid = ANY ($1) AND NOT $2 @> s.%1$I
+          SELECT DISTINCT date_trunc(''minute'', s.%1$I) AS minute FROM %2$s AS s WHERE s.ctid = ANY ($1) AND s.ctid >= $6 AND s.ctid <= $7 AND NOT $2 @> s.%1$I
             AND s.%1$I >= ''4700-01-01 BC'' AND s.%1$I < ''294000-01-01'') AS i) AS m
        WHERE NOT $2 && tstzrange(m.start, m.start + $3)
        ORDER BY abs(extract(epoch FROM m.start - $4)) LIMIT $5) AS d', stated.time_column, stated.staging)
-    INTO STRICT missing USING places, spans, step, now, most;
+    INTO STRICT missing USING places, spans, step, now, most, places[1], places[cardinality(places)];
   RETURN missing;
 END
 $$;
@@ -220,9 +225,9 @@ BEGIN
         FROM taken AS t),
     right_ones AS MATERIALIZED (SELECT j.place, j.id, j.at FROM judged AS j WHERE j.reason IS NULL),
     firsts AS MATERIALIZED (SELECT DISTINCT ON (r.id) r.place, r.id, r.at FROM right_ones AS r ORDER BY r.id, r.at, r.place)
-    SELECT t.count, t.places, t.last, f.count AS different, f.places AS firsts, f.oldest, f.newest, b.places AS bad, b.reasons,
+    SELECT t.count, t.places, t.first, t.last, f.count AS different, f.places AS firsts, f.oldest, f.newest, b.places AS bad, b.reasons,
         CASE WHEN f.count > 0 THEN attribution._known($6, $7, $8, f.ids) END AS known
-      FROM (SELECT count(*), array_agg(t.place) AS places, max(t.place) AS last FROM taken AS t) AS t,
+      FROM (SELECT count(*), array_agg(t.place) AS places, min(t.place) AS first, max(t.place) AS last FROM taken AS t) AS t,
            (SELECT count(*), array_agg(f.place) AS places, array_agg(f.id) AS ids, min(f.at) AS oldest, max(f.at) AS newest FROM firsts AS f) AS f,
            (SELECT coalesce(array_agg(j.place), ''{}'') AS places, array_agg(j.reason) AS reasons FROM judged AS j WHERE j.reason IS NOT NULL) AS b',
       stated.id_column, stated.time_column, stated.staging)
@@ -235,7 +240,7 @@ BEGIN
   IF taken = 0 THEN
     RETURN;
   END IF;
-  SELECT coalesce(array_agg(u.place), '{}') INTO STRICT fresh FROM unnest(batch.firsts, batch.known) AS u(place, known) WHERE NOT u.known;
+  SELECT coalesce(array_agg(u.place ORDER BY u.place), '{}') INTO STRICT fresh FROM unnest(batch.firsts, batch.known) AS u(place, known) WHERE NOT u.known;
   IF may_make AND cardinality(fresh) > 0 THEN
     missing := attribution._missing_partitions(stated, fresh, batch.oldest, batch.newest, now);
     IF cardinality(missing) > 0 THEN
@@ -257,7 +262,8 @@ BEGIN
     rejected := rejected + cardinality(batch.bad);
   END IF;
   duplicates := taken - moved - rejected;
-  EXECUTE format('DELETE FROM %s AS s WHERE s.ctid = ANY ($1)', stated.staging) USING batch.places;
+  EXECUTE format('DELETE FROM %s AS s WHERE s.ctid = ANY ($1) AND s.ctid >= $2 AND s.ctid <= $3', stated.staging)
+    USING batch.places, batch.first, batch.last;
 
   UPDATE attribution.ingest_progress AS p
     SET next_page = _ingest_batch.next, moved = p.moved + _ingest_batch.moved, duplicates = p.duplicates + _ingest_batch.duplicates,

@@ -60,6 +60,11 @@ public:
   /// Whether a touchpoint of a weaker tier than those kept could still matter.
   bool settled(std::uint32_t conversion) const noexcept;
 
+  /// One of those kept for a conversion, or null: for who wants it at hand before it is collected.
+  const Touch *any(std::uint32_t conversion) const noexcept {
+    return heads_[conversion] == kNone ? nullptr : &nodes_[heads_[conversion]].touch;
+  }
+
   /// Puts what was kept for a conversion into `touches`, in no particular order.
   void collect(std::uint32_t conversion, std::vector<Touch> &touches) const;
 

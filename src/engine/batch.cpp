@@ -25,14 +25,23 @@ void check_row(const Binding &binding, const pg::Rows &rows, std::uint64_t row) 
                     "Correct the row, or leave it out by the rule's filter: isfinite(" + binding.time.quoted + ").");
 }
 
-pg::Plan prepare(const Binding &binding, core::Micros since, core::Micros until, Oid reader) {
+/// About what a conversion's values take of a batch.
+constexpr std::size_t kBytesEach = 128;
+
+pg::Plan prepare(const Binding &binding, core::Micros since, core::Micros until, Oid reader, double expected,
+                 const BatchLimits &limits) {
   const bool has_end = until != core::kInfinity;
-  const pg::Plan plan =
-      // A range with two ends is read by an index on the time, if there is one, however long it is; but looking for
-      // duplicates goes by how many there are.
-      pg::Plan::kept(conversions_in_range(binding, has_end), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID},
-                     has_end && core::is_finite(since) && binding.id_is_unique ? pg::Planning::once
-                                                                               : pg::Planning::each_time);
+  const bool in_order =
+      !binding.id_is_unique || expected == 0 ||
+      expected > std::min(static_cast<double>(limits.conversions), static_cast<double>(limits.bytes / kBytesEach));
+  // A short range with two ends is read by an index on the time, if there is one; but looking for duplicates goes by
+  // how many there are.
+  constexpr double kFew = 1000;
+  const pg::Planning planning = has_end && core::is_finite(since) && binding.id_is_unique && expected < kFew
+                                    ? pg::Planning::once
+                                    : pg::Planning::each_time;
+  const pg::Plan plan = pg::Plan::kept(conversions_in_range(binding, has_end, in_order),
+                                       {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID}, planning);
   plan.refuse_volatile("conversions of rule \"" + binding.spec.name + "\"");
   plan.check_reader(reader);
   return plan;
@@ -141,13 +150,18 @@ void replace_if_less(const Binding &binding, Batch &batch, const pg::Rows &rows,
   batch.add(binding, rows, row);
 }
 
-ConversionReader::ConversionReader(const Binding &binding, core::Micros since, core::Micros until, Oid reader)
-    : binding_(binding), id_order_(binding.id.type.oid),
+ConversionReader::ConversionReader(const Binding &binding, core::Micros since, core::Micros until, Oid reader,
+                                   double expected, const BatchLimits &limits)
+    : binding_(binding), limits_(limits), id_order_(binding.id.type.oid),
       cursor_(
-          prepare(binding, since, until, reader),
+          prepare(binding, since, until, reader, expected, limits),
           {{TimestampTzGetDatum(since), false}, {TimestampTzGetDatum(until), false}, text_array(binding.spec.empty)}) {}
 
-bool ConversionReader::next(Batch &batch, std::uint32_t most, std::size_t bytes) {
+bool ConversionReader::is_parallel_safe(const Binding &binding, Oid reader) {
+  return prepare(binding, core::kMinusInfinity, core::kInfinity, reader, 0, {}).is_parallel_safe();
+}
+
+bool ConversionReader::next(Batch &batch) {
   batch.clear();
   for (;; ++at_) {
     pg::check_for_interrupts();
@@ -168,7 +182,7 @@ bool ConversionReader::next(Batch &batch, std::uint32_t most, std::size_t bytes)
       replace_if_less(binding_, batch, rows_, at_);
       continue;
     }
-    if (batch.size() > 0 && (batch.size() >= most || batch.bytes >= bytes))
+    if (batch.size() > 0 && (batch.size() >= limits_.conversions || batch.bytes >= limits_.bytes))
       return true;
     batch.add(binding_, rows_, at_);
   }

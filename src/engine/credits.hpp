@@ -37,6 +37,9 @@ public:
   explicit Crediting(const Binding &binding) : Crediting(binding, binding.rule.model) {}
   Crediting(const Binding &binding, const core::ModelSpec &model);
 
+  /// Whether several processes may divide side by side.
+  bool is_parallel_safe() const { return !author_ || author_.is_parallel_safe(); }
+
   /// The credits of a decision's path, which is not empty; they live until the next call.
   std::span<const double> credits(core::Micros conversion_time, const core::Decision &decision,
                                   const TouchRowStore &rows);

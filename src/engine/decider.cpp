@@ -93,10 +93,18 @@ bool Decider::decide_at_once(Batch &batch, std::uint32_t from, std::uint32_t to,
       return false;
   }
 
+  constexpr std::uint32_t kAhead = 8;
   pg::Context scratch("attribution decision");
   std::vector<core::Touch> touches;
   for (std::uint32_t conversion = from; conversion < to; ++conversion) {
     pg::check_for_interrupts();
+    // What is kept lies in memory as it was found, which was in no order of conversions: it is asked for some turns
+    // before. (50 of 440 ms for 200,000 conversions.)
+    if (conversion + 2 * kAhead < to)
+      __builtin_prefetch(judge.shortlists().any(conversion + 2 * kAhead));
+    if (conversion + kAhead < to)
+      if (const core::Touch *next = judge.shortlists().any(conversion + kAhead))
+        TouchRowStore::prefetch(next->row);
     judge.shortlists().collect(conversion, touches);
     {
       pg::Within within(scratch);

@@ -83,7 +83,7 @@ void enrich_headers(Decided &decided, const BoundEnrichment &enrichment) {
     return pg::Param{column.values[conversion], column.nulls[conversion] != 0};
   };
   std::vector<std::uint32_t> numbers;
-  for (std::uint32_t conversion = 0; conversion < batch.size(); ++conversion) {
+  for (std::uint32_t conversion = 0; conversion < decided.headers.size(); ++conversion) {
     bool has_key = true;
     for (const std::size_t column : enrichment.given)
       has_key = has_key && !batch.columns[column].nulls[conversion] && !batch.columns[column].empty[conversion];

@@ -8,8 +8,10 @@ namespace attribution::engine {
 
 namespace {
 
-/// How many candidates of a conversion are looked at first: for the best alone, if none of them is eligible it is ever
-/// more; for a whole path.
+/// How many candidates of a conversion are looked at first; if none of them is eligible, it is ever more. Where a row
+/// is as good as its entry says, one is enough, but for hashes that collide and rows that are gone; where conditions
+/// are to be met; for a whole path.
+constexpr std::uint32_t kFirstLookAtPlain = 1;
 constexpr std::uint32_t kFirstLook = 4;
 constexpr std::uint32_t kFirstLookOfMany = 65536;
 constexpr std::uint32_t kMoreLooks = 16;
@@ -42,6 +44,7 @@ struct PlainKey {
   FmgrInfo *equal;
   Oid collation;
   const BatchColumn *conversion;
+  bool by_value;        ///< the conversion's
   AttrNumber attribute; ///< of the table at hand
 };
 
@@ -90,6 +93,7 @@ public:
   /// The rows that follow are of this table, and in the windows of these.
   void begin_table(const touch::Leaf &leaf, const BoundTier &tier);
   bool take(const touch::Candidate &candidate, TupleTableSlot *row) noexcept override;
+  void expect(const touch::Candidate &candidate) const noexcept override;
 
 private:
   const Batch &batch_;
@@ -118,7 +122,8 @@ bool PlainRows::begin(const Binding &binding, const TierSpec &spec, const BoundT
     FmgrInfo *equal = equality_of(binding, pair);
     if (equal == nullptr)
       return false;
-    keys_.push_back({equal, pair.touch.type.collation, &batch_.columns[pair.conversion], 0});
+    keys_.push_back({equal, pair.touch.type.collation, &batch_.columns[pair.conversion],
+                     binding.columns[pair.conversion].type.by_value, 0});
   }
   if (channels_) {
     channel_ = column_of(tier.touchpoints.oid, binding.spec.channel);
@@ -165,6 +170,13 @@ void PlainRows::begin_table(const touch::Leaf &leaf, const BoundTier &tier) {
     attributes_.push_back(attribute(column));
   if (channels_)
     attributes_.push_back(attribute_of(channel_));
+}
+
+void PlainRows::expect(const touch::Candidate &candidate) const noexcept {
+  __builtin_prefetch(&batch_.times[candidate.conversion]);
+  for (const PlainKey &key : keys_)
+    if (!key.by_value)
+      __builtin_prefetch(DatumGetPointer(key.conversion->values[candidate.conversion]));
 }
 
 bool PlainRows::take(const touch::Candidate &candidate, TupleTableSlot *row) noexcept {
@@ -339,7 +351,8 @@ void Gathering::look_into(const touch::Leaf &leaf) {
   if (is_plain_)
     plain_.begin_table(leaf, tier_);
   choose(leaf);
-  for (std::uint32_t most = manner_.whole ? kFirstLookOfMany : kFirstLook; !still_.empty();
+  const std::uint32_t first = is_plain_ ? kFirstLookAtPlain : kFirstLook;
+  for (std::uint32_t most = manner_.whole ? kFirstLookOfMany : first; !still_.empty();
        most = std::min(most, kMostLooks) * kMoreLooks) {
     next_.clear();
     for (std::span<const core::Wanted> left = still_; !left.empty();)

@@ -14,6 +14,8 @@ public:
   Installations(const Binding &binding, Oid reader, std::size_t conversions);
   /// Sets the batch's kinds. Reads the keys' conversions up to the batch's last of each, and keeps none of them.
   void tell(Batch &batch) const;
+  /// Whether several processes may ask side by side.
+  bool is_parallel_safe() const { return !plan_ || plan_.is_parallel_safe(); }
 
 private:
   /// Conversions of one key, by (time, id).

@@ -53,6 +53,10 @@ pg::Plan SqlTouchSource::prepare(std::size_t tier, Search search, pg::Planning p
   return plan;
 }
 
+bool SqlTouchSource::is_parallel_safe() const {
+  return std::all_of(eligible_.begin(), eligible_.end(), [](const pg::Plan &plan) { return plan.is_parallel_safe(); });
+}
+
 void SqlTouchSource::prepare_near_misses() {
   for (std::size_t tier = 0; tier < binding_.tiers.size(); ++tier)
     if (!near_[tier])

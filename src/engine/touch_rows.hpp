@@ -15,6 +15,11 @@ public:
   std::uintptr_t keep(std::size_t tier, TupleTableSlot *slot);
   void release(std::uintptr_t row);
   std::size_t bytes() const noexcept { return bytes_; }
+  /// Has a row brought into the processor's cache.
+  static void prefetch(std::uintptr_t row) noexcept {
+    __builtin_prefetch(reinterpret_cast<const char *>(row));
+    __builtin_prefetch(reinterpret_cast<const char *>(row) + 64);
+  }
 
   Datum id(const core::Touch &touch) const;
   /// The column that decisions keep at place `i` of RuleSpec::carry.

@@ -53,6 +53,8 @@ public:
   /// since .. until.
   void gather_found(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier, Oid table,
                     const std::vector<Datum> &rows, core::Micros since, core::Micros until, CandidateSink &sink);
+  /// Whether several processes may gather side by side.
+  bool is_parallel_safe() const;
   /// Prepares the queries for near misses; without this each is prepared when first needed.
   void prepare_near_misses();
 
@@ -88,6 +90,7 @@ public:
                    CandidateSink &sink) override {
     sql_.gather_near(batch, conversion, tier, most, sink);
   }
+  bool is_parallel_safe() const { return sql_.is_parallel_safe(); }
 
 private:
   const Binding &binding_;

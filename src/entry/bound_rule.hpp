@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/binding.hpp"
+#include "pg/resultset.hpp"
 #include "pg/security.hpp"
 
 #include <memory>
@@ -13,6 +14,19 @@ inline Datum required(FunctionCallInfo fcinfo, int argument, const char *name) {
   if (PG_ARGISNULL(argument))
     throw pg::Error(ERRCODE_NULL_VALUE_NOT_ALLOWED, std::string(name) + " must not be null");
   return PG_GETARG_DATUM(argument);
+}
+
+/// The overrides of a call, for which null is none.
+inline Datum overrides_or_none(FunctionCallInfo fcinfo, int argument) {
+  if (!PG_ARGISNULL(argument))
+    return PG_GETARG_DATUM(argument);
+  return pg::call([] { return DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")); });
+}
+
+/// Raises an error unless a column can take touch ids. Without tiers there are none, and any type will do.
+inline void expect_touch_id(const pg::ResultSet &result, std::size_t column, const engine::Binding &binding) {
+  if (!binding.tiers.empty())
+    result.expect(column, binding.touch_id);
 }
 
 /// What a call asks for: a rule with overrides. Its relations are locked until the end of the transaction.

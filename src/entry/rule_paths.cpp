@@ -41,9 +41,9 @@ template <class Put> void for_each_path(const BoundRule &rule, const Range &rang
   engine::IndexTouchSource source(binding, rule.reader(), entry::batch_size(), channels, core::Keep::path,
                                   entry::candidate_bytes(), entry::is_touch_index_on());
   engine::Decider decider(binding, source, core::Keep::path, entry::work_mem());
-  engine::ConversionReader conversions(binding, range.since, range.until, rule.reader());
+  engine::ConversionReader conversions(binding, range.since, range.until, rule.reader(), 0, entry::read_limits());
   engine::Batch batch;
-  while (conversions.next(batch, entry::batch_size(), entry::batch_bytes()))
+  while (conversions.next(batch))
     decider.decide(batch, [&](std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows) {
       put(batch, i, decision, rows);
     });

@@ -9,6 +9,7 @@
 extern "C" {
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_require_own_transactions);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_run_batch);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_run_batch_size);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_queue);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_is_of_the_data);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_retry_dead_letters);
@@ -59,6 +60,11 @@ Datum attribution_require_own_transactions(PG_FUNCTION_ARGS) {
   });
 }
 
+Datum attribution_run_batch_size(PG_FUNCTION_ARGS) {
+  (void)fcinfo;
+  return Int32GetDatum(static_cast<std::int32_t>(entry::run_batch_size()));
+}
+
 // _run_batch(rule, run, since, now, most, everywhere): decides one batch of what is due.
 Datum attribution_run_batch(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
@@ -80,7 +86,7 @@ Datum attribution_run_batch(PG_FUNCTION_ARGS) {
                                   TEXTARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID});
     const StoringRule rule(entry::required(fcinfo, 0, "rule"));
     const engine::Binding &binding = rule.binding();
-    std::uint32_t most = entry::batch_size();
+    std::uint32_t most = entry::run_batch_size();
     if (!PG_ARGISNULL(4))
       most = std::clamp(static_cast<std::uint32_t>(std::max(PG_GETARG_INT32(4), 1)), 1U, most);
     const engine::BatchResult done = engine::run_batch(

@@ -6,7 +6,10 @@ namespace attribution::entry {
 
 namespace {
 int work_mem_kb = 64 * 1024;
-int most_in_batch = 10000;
+constexpr int kMostInBatch = 1000000;
+constexpr int kMostInRun = 10000;
+int most_in_batch = 0;
+int least_in_parallel = 10000;
 bool touch_index_on = true;
 bool worker_on = true;
 int interval_s = 60;
@@ -17,8 +20,14 @@ void define_settings() {
   DefineCustomIntVariable("attribution.work_mem", "Memory for the touchpoints and for the conversions of a batch.",
                           "A batch that needs more is made smaller.", &work_mem_kb, work_mem_kb, 64, MAX_KILOBYTES,
                           PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
-  DefineCustomIntVariable("attribution.batch_size", "How many conversions are attributed at a time, at most.", nullptr,
-                          &most_in_batch, most_in_batch, 1, 1000000, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("attribution.batch_size", "How many conversions are attributed at a time, at most.",
+                          "0: 10,000 in a transaction of a run; as many as attribution.work_mem holds where nothing is "
+                          "written.",
+                          &most_in_batch, most_in_batch, 0, kMostInBatch, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("attribution.min_parallel_conversions",
+                          "Parallel workers help where each has about so many conversions at least.",
+                          "max_parallel_workers_per_gather says how many workers there may be.", &least_in_parallel,
+                          least_in_parallel, 1, INT_MAX, PGC_USERSET, 0, nullptr, nullptr, nullptr);
   DefineCustomBoolVariable("attribution.enable_touch_index", "Whether touchpoints are found by touch indexes.",
                            "Without, or where there is none, plain SQL finds them.", &touch_index_on, touch_index_on,
                            PGC_USERSET, 0, nullptr, nullptr, nullptr);
@@ -47,6 +56,9 @@ bool is_touch_index_on() { return touch_index_on; }
 bool is_worker_on() { return worker_on; }
 core::Micros worker_interval() { return core::Micros{interval_s} * 1'000'000; }
 core::Micros worker_retry_limit() { return core::Micros{retry_limit_s} * 1'000'000; }
-std::uint32_t batch_size() { return static_cast<std::uint32_t>(most_in_batch); }
+engine::BatchLimits read_limits() { return {batch_size(), batch_bytes()}; }
+std::uint32_t batch_size() { return static_cast<std::uint32_t>(most_in_batch > 0 ? most_in_batch : kMostInBatch); }
+std::uint32_t run_batch_size() { return static_cast<std::uint32_t>(most_in_batch > 0 ? most_in_batch : kMostInRun); }
+int min_parallel_conversions() { return least_in_parallel; }
 
 } // namespace attribution::entry

@@ -1,7 +1,7 @@
 // The attribution.* settings.
 #pragma once
 
-#include "core/time.hpp"
+#include "engine/batch.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -14,10 +14,16 @@ void define_settings();
 std::size_t work_mem();
 /// The share of it that a batch's values may take.
 std::size_t batch_bytes();
+/// What bounds a batch where nothing is written.
+engine::BatchLimits read_limits();
 /// The share that candidates of touch indexes may take, before their rows are looked up.
 std::size_t candidate_bytes();
-/// attribution.batch_size.
+/// attribution.batch_size: where nothing is written, or as many as fit.
 std::uint32_t batch_size();
+/// The same, of a transaction.
+std::uint32_t run_batch_size();
+/// attribution.min_parallel_conversions.
+int min_parallel_conversions();
 
 /// attribution.enable_touch_index.
 bool is_touch_index_on();

@@ -2,17 +2,19 @@
 
 namespace attribution::pg {
 
-ResultSet::ResultSet(FunctionCallInfo fcinfo, std::initializer_list<Oid> types)
-    : result_(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)) {
+ResultSet::ResultSet(FunctionCallInfo fcinfo, std::initializer_list<Oid> types) {
   call([&] {
+    auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
     // Without the flag a record's descriptor would be the executor's own, and freed after the first call.
-    if (result_ != nullptr && result_->expectedDesc == nullptr)
+    if (result != nullptr && result->expectedDesc == nullptr)
       ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                       errmsg("function returning record called in context that cannot accept type record")));
     InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+    shape_ = result->setDesc;
+    store_ = result->setResult;
     scratch_ = AllocSetContextCreate(CurrentMemoryContext, "attribution result row", ALLOCSET_SMALL_SIZES);
   });
-  values_.resize(static_cast<std::size_t>(result_->setDesc->natts));
+  values_.resize(static_cast<std::size_t>(shape_->natts));
   nulls_.assign(values_.size(), 1);
   // The caller of a function that returns a record says its columns: what they get is not to be taken for anything
   // else.
@@ -27,8 +29,17 @@ ResultSet::ResultSet(FunctionCallInfo fcinfo, std::initializer_list<Oid> types)
   }
 }
 
+ResultSet::ResultSet(TupleDesc shape, DestReceiver *rows) : shape_(shape), rows_(rows) {
+  call([&] {
+    row_ = MakeSingleTupleTableSlot(shape_, &TTSOpsVirtual);
+    scratch_ = AllocSetContextCreate(CurrentMemoryContext, "attribution result row", ALLOCSET_SMALL_SIZES);
+  });
+  values_.resize(static_cast<std::size_t>(shape_->natts));
+  nulls_.assign(values_.size(), 1);
+}
+
 Oid ResultSet::column_type(std::size_t column) const {
-  return TupleDescAttr(result_->setDesc, static_cast<int>(column))->atttypid;
+  return TupleDescAttr(shape_, static_cast<int>(column))->atttypid;
 }
 
 void ResultSet::set_text(std::size_t column, const char *text) {
@@ -66,10 +77,26 @@ void ResultSet::refuse(std::size_t column, const Type &type) const {
 
 void ResultSet::put() {
   call([&] {
-    tuplestore_putvalues(result_->setResult, result_->setDesc, values_.data(), reinterpret_cast<bool *>(nulls_.data()));
+    auto *nulls = reinterpret_cast<bool *>(nulls_.data());
+    if (rows_ == nullptr)
+      tuplestore_putvalues(store_, shape_, values_.data(), nulls);
+    else {
+      ExecClearTuple(row_);
+      std::copy_n(values_.data(), values_.size(), row_->tts_values);
+      std::copy_n(nulls, nulls_.size(), row_->tts_isnull);
+      ExecStoreVirtualTuple(row_);
+      (void)rows_->receiveSlot(row_, rows_); // who does not take it any more has failed, and ends this process
+    }
     MemoryContextReset(scratch_);
   });
   std::fill(nulls_.begin(), nulls_.end(), 1);
+}
+
+void ResultSet::put(MinimalTuple row) {
+  if (row_ == nullptr)
+    row_ = MakeSingleTupleTableSlot(shape_, &TTSOpsMinimalTuple);
+  ExecStoreMinimalTuple(row, row_, false);
+  tuplestore_puttupleslot(store_, row_);
 }
 
 } // namespace attribution::pg

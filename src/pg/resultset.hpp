@@ -1,4 +1,5 @@
-// The rows of a set-returning function, materialised: they spill to disk beyond work_mem.
+// The rows of a set-returning function: materialised, so that they spill to disk beyond work_mem; or sent to who does
+// that.
 #pragma once
 
 #include "pg/datum.hpp"
@@ -10,6 +11,8 @@ public:
   /// For a function that returns a table, or a record with a column definition list. Its columns must be of these
   /// types; InvalidOid stands for one that expect() and set_as() see to.
   ResultSet(FunctionCallInfo fcinfo, std::initializer_list<Oid> types);
+  /// One whose rows go elsewhere.
+  ResultSet(TupleDesc shape, DestReceiver *rows);
 
   void set(std::size_t column, Datum value) noexcept {
     values_[column] = value;
@@ -22,12 +25,18 @@ public:
   void expect(std::size_t column, const Type &type) const;
   /// Adds the row; what was not set since the last row is NULL.
   void put();
+  /// Adds a row that is made already. For use inside PostgreSQL.
+  void put(MinimalTuple row);
+  TupleDesc shape() const noexcept { return shape_; }
 
 private:
   Oid column_type(std::size_t column) const;
   [[noreturn]] void refuse(std::size_t column, const Type &type) const;
 
-  ReturnSetInfo *result_;
+  TupleDesc shape_;
+  Tuplestorestate *store_ = nullptr;
+  DestReceiver *rows_ = nullptr; ///< without a store
+  TupleTableSlot *row_ = nullptr;
   std::vector<Datum> values_;
   std::vector<char> nulls_;
   MemoryContext scratch_;

@@ -109,6 +109,29 @@ bool check_queries(Node *node, void *context) {
   return walk_expression(node, check_queries, context);
 }
 
+bool is_unsafe_function(Oid function, void *) { return func_parallel(function) != PROPARALLEL_SAFE; }
+
+/// Whether there is something in a query tree that only one process can run. (max_parallel_hazard() takes every
+/// subquery in an expression for such.)
+bool needs_one_process(Node *node, void *context) {
+  if (node == nullptr)
+    return false;
+  if (IsA(node, Query)) {
+    const Query *query = castNode(Query, node);
+    if (query->commandType != CMD_SELECT || query->rowMarks != NIL)
+      return true;
+    ListCell *cell = nullptr;
+    foreach (cell, query->rtable) {
+      const RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+      if (entry->rtekind == RTE_RELATION &&
+          (entry->relkind == RELKIND_FOREIGN_TABLE || get_rel_persistence(entry->relid) == RELPERSISTENCE_TEMP))
+        return true;
+    }
+  } else if (IsA(node, CoerceToDomain) || check_functions_in_node(node, is_unsafe_function, nullptr))
+    return true; // a domain's constraints may call whatever they like
+  return walk_expression(node, needs_one_process, context);
+}
+
 SPIPlanPtr prepare(const std::string &sql, const std::vector<Oid> &types, int planning) {
   SPIPlanPtr plan = call([&] {
     return SPI_prepare_cursor(sql.c_str(), static_cast<int>(types.size()), const_cast<Oid *>(types.data()),
@@ -228,6 +251,18 @@ bool Plan::is_immutable() const {
         if (tree->hasSubLinks || contain_mutable_functions(static_cast<Node *>(lfirst(query))))
           return false;
       }
+    }
+    return true;
+  });
+}
+
+bool Plan::is_parallel_safe() const {
+  return call([&] {
+    ListCell *source = nullptr;
+    foreach (source, SPI_plan_get_plan_sources(plan_)) {
+      List *queries = static_cast<CachedPlanSource *>(lfirst(source))->query_list;
+      if (needs_one_process(reinterpret_cast<Node *>(queries), nullptr))
+        return false;
     }
     return true;
   });

@@ -74,6 +74,9 @@ public:
   Type result_type() const;
   /// Whether what it computes depends on its input alone: on no setting, clock or other table.
   bool is_immutable() const;
+  /// Whether several processes may run it side by side, as the functions that it calls are declared: no temporary or
+  /// foreign table in it.
+  bool is_parallel_safe() const;
   explicit operator bool() const noexcept { return plan_ != nullptr; }
 
 private:

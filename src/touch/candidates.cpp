@@ -5,11 +5,20 @@
 
 namespace attribution::touch {
 
+namespace {
+
+/// Orders as ItemPointerCompare() does.
+std::uint64_t place_of(const ItemPointerData &row) {
+  return std::uint64_t{ItemPointerGetBlockNumberNoCheck(&row)} << 16 | ItemPointerGetOffsetNumberNoCheck(&row);
+}
+
+} // namespace
+
 Candidates::Candidates(std::uint32_t conversions, bool newest, std::uint32_t most, std::size_t bytes)
     : most_(most), newest_(newest), room_(1024), full_(std::max<std::size_t>(bytes / sizeof(Candidate), 1)) {
   margins_ =
       static_cast<Margin *>(MemoryContextAllocHuge(CurrentMemoryContext, std::max(conversions, 1U) * sizeof(Margin)));
-  std::fill_n(margins_, conversions, Margin{newest ? core::kMinusInfinity : core::kInfinity, 0, false});
+  std::fill_n(margins_, conversions, Margin{newest ? core::kMinusInfinity : core::kInfinity, 0, 0, false});
   list_ = static_cast<Candidate *>(palloc(room_ * sizeof(Candidate)));
 }
 
@@ -34,6 +43,7 @@ void Candidates::keep_best() {
     }
     if (i - first < most_)
       margin.worst = newest_ ? core::kMinusInfinity : core::kInfinity;
+    margin.place = static_cast<std::uint32_t>(kept) - 1;
     margin.count = static_cast<std::uint32_t>(std::min<std::size_t>(i - first, most_));
     first = i;
   }
@@ -52,8 +62,9 @@ void Candidates::make_room() {
 std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot, RowTaker *taker) {
   keep_best();
   std::sort(list_, list_ + count_, [](const Candidate &a, const Candidate &b) {
-    const int order = ItemPointerCompare(const_cast<ItemPointer>(&a.row), const_cast<ItemPointer>(&b.row));
-    return order != 0 ? order < 0 : a.conversion < b.conversion;
+    const std::uint64_t x = place_of(a.row);
+    const std::uint64_t y = place_of(b.row);
+    return x != y ? x < y : a.conversion < b.conversion;
   });
   Relation table = table_open(table_oid, NoLock);
   TupleTableSlot *slot = table_slot_create(table, nullptr);
@@ -61,11 +72,14 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
   MemoryContext one_row = AllocSetContextCreate(CurrentMemoryContext, "attribution row", ALLOCSET_SMALL_SIZES);
   MemoryContext outer = MemoryContextSwitchTo(one_row);
   const BlockNumber blocks = RelationGetNumberOfBlocks(table);
+  constexpr std::size_t kAhead = 8;
   std::size_t kept = 0;
   ItemPointerData asked{};
   bool found = false;
   for (std::size_t i = 0; i < count_; ++i) {
     CHECK_FOR_INTERRUPTS();
+    if (taker != nullptr && i + kAhead < count_)
+      taker->expect(list_[i + kAhead]);
     Candidate &candidate = list_[i];
     if (i == 0 || !ItemPointerEquals(&asked, &candidate.row)) {
       asked = candidate.row;

@@ -21,6 +21,8 @@ public:
   virtual ~RowTaker() = default;
   /// What is palloc'ed is gone with the next row. Returns false to end it early.
   virtual bool take(const Candidate &candidate, TupleTableSlot *row) noexcept = 0;
+  /// Some turns before: a candidate whose row may be there.
+  virtual void expect(const Candidate &) const noexcept {}
 };
 
 /// The best candidates of each conversion: the newest, or the oldest. In the memory context it is made in.
@@ -36,12 +38,24 @@ public:
       margin.left_out = true;
       return;
     }
+    Candidate candidate{entry.time, wanted.conversion, {}};
+    ItemPointerSet(&candidate.row, entry.block, entry.offset);
+    if (most_ == 1 && margin.count > 0 && entry.time != margin.worst) {
+      // Those that shared the time of the one in its place are left, and are found to be worse by keep_best().
+      margin.left_out = true;
+      margin.worst = entry.time;
+      list_[margin.place] = candidate;
+      return;
+    }
     if (count_ == room_)
       make_room();
     if (++margin.count > most_)
       has_surplus_ = true;
-    list_[count_++] = {entry.time, wanted.conversion, {}};
-    ItemPointerSet(&list_[count_ - 1].row, entry.block, entry.offset);
+    if (most_ == 1) {
+      margin.worst = entry.time;
+      margin.place = static_cast<std::uint32_t>(count_);
+    }
+    list_[count_++] = candidate;
   }
 
   /// Whether the list has taken its share.
@@ -64,6 +78,7 @@ private:
   struct Margin {
     core::Micros worst;  ///< worse ones are left out
     std::uint32_t count; ///< in the list
+    std::uint32_t place; ///< there, of the last, where one is enough
     bool left_out;
   };
 

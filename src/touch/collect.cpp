@@ -143,6 +143,8 @@ void write_collected(Relation index) {
     write_out(collected, index);
 }
 
+void write_collected() { write_all(); }
+
 void forget_collected(Oid index) {
   if (Collected *collected = find(index))
     forget(collected);

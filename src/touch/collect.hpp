@@ -16,6 +16,9 @@ bool insert(Relation index, Datum *values, bool *nulls, ItemPointer row, Relatio
 /// Writes what is collected for an index: before it is read.
 void write_collected(Relation index);
 
+/// Writes all that is collected: before others read for this transaction.
+void write_collected();
+
 /// Forgets what is collected for an index: it is being built, from all rows of its table.
 void forget_collected(Oid index);
 

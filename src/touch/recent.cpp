@@ -26,7 +26,7 @@ void fetch_ahead(Relation index, BlockNumber block) {
   // The lines that a search begins with: who may read, the headers, the first hashes. The processor sees where the
   // rest is.
   constexpr int kLine = 64;
-  constexpr int kLines = 6;
+  constexpr int kLines = 14;
   __builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
   const char *page = BufferBlocks + static_cast<Size>(buffer - 1) * BLCKSZ;
   for (int line = 0; line < kLines; ++line)
@@ -35,7 +35,7 @@ void fetch_ahead(Relation index, BlockNumber block) {
 
 Buffer read_recent(Relation index, BlockNumber block) {
   // Only the long way tells the server that the page is in use, and worth keeping.
-  constexpr unsigned kUnnoticed = 8;
+  constexpr unsigned kUnnoticed = 32;
   static unsigned reads = 0;
   Buffer &place = place_of(index, block);
   if (++reads % kUnnoticed != 0 && place != InvalidBuffer && pg::read_where_it_was(index, block, place)) {

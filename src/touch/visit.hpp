@@ -11,7 +11,7 @@ namespace attribution::touch {
 /// early, after a bucket, when `full()` says so. Returns how many of those who are wanted it is done with.
 template <class F, class Full> std::size_t visit(Relation index, std::span<const core::Wanted> wanted, F f, Full full) {
   // So many buckets ahead their pages are fetched.
-  constexpr std::size_t kAhead = 4;
+  constexpr std::size_t kAhead = 8;
   struct Stop {
     Place place;
     std::size_t begin, end; ///< who is wanted there

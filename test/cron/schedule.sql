@@ -100,9 +100,9 @@ CREATE FUNCTION scheduled.odd_names() RETURNS SETOF text LANGUAGE sql AS $$
          ('x'', ''1 day'), ('thirty-seven bytes: a name with no mo') $$;
 SELECT scheduled.make_rule(n) FROM scheduled.odd_names() AS n \g /dev/null
 SELECT attribution.unschedule('tap') \g /dev/null
-SELECT attribution.schedule(n, w, '0 0 1 1 *') FROM scheduled.odd_names() AS n, unnest('{run,reattribute,reconcile,maintain}'::text[]) AS w \g /dev/null
+SELECT attribution.schedule(n, w, '0 0 1 1 *') FROM scheduled.odd_names() AS n, unnest('{run,reattribute,reconcile,maintain,ingest}'::text[]) AS w \g /dev/null
 SELECT set_eq('SELECT rule, what, since FROM attribution.schedules',
-  $$SELECT n, w, NULL::interval FROM scheduled.odd_names() AS n, unnest('{run,reattribute,reconcile,maintain}'::text[]) AS w$$, 'a name can be anything, and as long as names get');
+  $$SELECT n, w, NULL::interval FROM scheduled.odd_names() AS n, unnest('{run,reattribute,reconcile,maintain,ingest}'::text[]) AS w$$, 'a name can be anything, and as long as names get');
 SELECT attribution.schedule(n, 'reattribute', '0 0 1 1 *', '2 days') FROM scheduled.odd_names() AS n \g /dev/null
 SELECT set_eq($$SELECT rule, since FROM attribution.schedules WHERE what = 'reattribute'$$, $$SELECT n, interval '2 days' FROM scheduled.odd_names() AS n$$, 'also with since');
 -- Within a transaction the procedures refuse to work, but not before they have understood.
@@ -116,7 +116,7 @@ SELECT attribution.drop_rule(n) FROM scheduled.odd_names() AS n \g /dev/null
 ----------------------------------------------------------------------------------------------------------------- what is wrong
 
 SELECT is(scheduled.complaint($$SELECT attribution.schedule('tap', 'walk', '* * * * *')$$), ARRAY['22023', 'nothing called "walk" can be scheduled', '',
-          'There are run, reattribute, reconcile and maintain.'], 'nothing is called so');
+          'There are run, reattribute, reconcile, maintain and ingest.'], 'nothing is called so');
 SELECT throws_ok($$SELECT attribution.unschedule('tap', 'walk')$$, '22023', NULL, 'nor unscheduled');
 SELECT throws_ok($$SELECT attribution.schedule('tap', 'run', '* * * * *', '1 day')$$, '22023', 'since is for "reattribute", not for "run"', 'since for others');
 SELECT throws_ok($$SELECT attribution.schedule('tap', 'reattribute', '* * * * *', '1 month')$$, '22023', NULL, 'since in months');

@@ -34,6 +34,8 @@ ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC"]
 SETTINGS = [
     {"attribution.batch_size": "1"}, {"attribution.batch_size": "7"}, {"attribution.batch_size": "100000"},
     {"attribution.work_mem": "'64kB'"}, {"attribution.enable_touch_index": "off"},
+    {"attribution.min_parallel_conversions": "1"},
+    {"attribution.min_parallel_conversions": "1", "max_parallel_workers_per_gather": "1"},
     # how PostgreSQL plans
     {"work_mem": "'64kB'"}, {"enable_hashjoin": "off", "enable_mergejoin": "off"},
     {"enable_nestloop": "off", "enable_hashjoin": "off"}, {"enable_nestloop": "off", "enable_mergejoin": "off"},
