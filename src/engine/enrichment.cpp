@@ -70,7 +70,7 @@ void look_up(const Decided &decided, const BoundEnrichment &enrichment, const st
     const auto until = numbers.begin() + static_cast<std::ptrdiff_t>(std::min(at + kSlice, numbers.size()));
     Given given = given_for(enrichment, {since, until}, key, time);
     const std::string empty = given.also(TEXTARRAYOID, text_array(decided.binding.spec.empty));
-    given.run(dimension_rows(enrichment, given.rows(), empty), types, found);
+    given.run(dimension_rows(decided.binding, enrichment, given.rows(), empty), types, found);
     found.check();
   }
 }
@@ -142,7 +142,7 @@ void check_enrichments(const Binding &binding, Oid reader) {
         enrichment, {}, [](std::size_t, std::uint32_t) { return pg::Param{}; },
         [](std::uint32_t) { return core::Micros(0); });
     const std::string empty = given.also(TEXTARRAYOID, text_array(binding.spec.empty));
-    const pg::Plan plan(dimension_rows(enrichment, given.rows(), empty), given.types());
+    const pg::Plan plan(dimension_rows(binding, enrichment, given.rows(), empty), given.types());
     plan.refuse_volatile("enrichment \"" + binding.spec.enrichments[i].name + "\"");
     plan.check_reader(reader);
     // Reading nothing: what the owner may not read is refused here, and not with the first conversion.

@@ -330,7 +330,8 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
          "\"?time\" DESC, \"?id\"" + c_collate(tier.id) + " DESC LIMIT " + param(kParamLimit);
 }
 
-std::string dimension_rows(const BoundEnrichment &enrichment, const std::string &given, const std::string &empty) {
+std::string dimension_rows(const Binding &binding, const BoundEnrichment &enrichment, const std::string &given,
+                           const std::string &empty) {
   const std::string time = "given.\"?time\"";
   const auto name = [](const Column &column) { return "dimension." + column.quoted; };
   std::string columns, joins, where, order;
@@ -342,7 +343,7 @@ std::string dimension_rows(const BoundEnrichment &enrichment, const std::string 
     const std::string key = "given.\"?key" + std::to_string(i + 1) + "\"";
     joins += joined(
         {i == 0 ? "" : " AND ", name(match), pg::collate(match.type.collation), " ", enrichment.equality[i], " ", key});
-    where += joined({i == 0 ? "" : " AND ", "NOT ", is_empty(key, enrichment.given_types[i], empty)});
+    where += joined({i == 0 ? "" : " AND ", "NOT ", is_empty(binding, key, enrichment.given_types[i], empty)});
   }
   if (enrichment.valid_from) {
     const std::string from = name(*enrichment.valid_from);
