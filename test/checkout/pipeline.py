@@ -6,13 +6,18 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "kafka-bridge/tests/faults"), str(ROOT / "kafka-bridge/tests/kafka")]
+sys.path.append(str(ROOT / "kafka-bridge/tests/tools"))
 
-from bridge import Bridge
+from processes import Bridge
 
 PRODUCER = ROOT / ".cache/bridge/producer"
 # The embedded broker keeps 5 MiB a partition: what a bridge that was killed has yet to read must fit.
 PARTITIONS = 32
+
+
+def build():
+    subprocess.run([ROOT / "test/lib/dependencies.sh", "bridge"], check=True)
+    subprocess.run(["make", "-s", "-C", ROOT / "kafka-bridge", "kafka-bridge", "tools"], check=True)
 
 
 class Producer:
@@ -34,12 +39,12 @@ class Producer:
         self.process.wait()
 
 
-def bridge(directory, name, brokers, cursor, change=lambda config: config):
+def bridge(directory, name, brokers, cursor, change=lambda config: config, dsn=""):
     """A bridge as attribution.bridge_config() has it, in small batches."""
     cursor.execute("SELECT attribution.bridge_config('checkouts', %s)", (brokers,))
     head, *pipelines = change(cursor.fetchone()[0]).split("[[pipeline]]\n")
     assert head.startswith("[kafka]") and len(pipelines) == 2
-    return Bridge(directory, name, brokers, "[[pipeline]]\n".join('batch = { rows = 5000, age = "50ms" }\n' + text for text in pipelines), columns="")
+    return Bridge(directory, name, brokers, "[[pipeline]]\n".join('batch = { rows = 5000, age = "50ms" }\n' + text for text in pipelines), columns="", dsn=dsn)
 
 
 def create(cursor):
