@@ -22,15 +22,18 @@ REGRESS = \
 	gathering \
 	path_models \
 	models \
-	ingest
+	ingest \
+	enrichment \
+	one_big_table \
+	checkout
 
 # The isolation tests: test/isolation/specs/NAME.spec and test/isolation/expected/NAME.out.
 ISOLATION = ingest remembered rule_owner visibility runs reconcile retention reinstalls prepared altered moved touch_index broken_chain
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
-check_goals = help list-regress demo bench bench-day check check-lint check-unit check-mutants check-fuzz check-regress check-pgtap \
-	check-dump check-worker check-replication check-standby check-cron check-worlds check-models check-schedules check-chaos check-bridge check-kafka check-data \
+check_goals = help list-regress demo demo-checkout bench bench-day check check-lint check-unit check-mutants check-fuzz check-regress check-pgtap \
+	check-dump check-worker check-replication check-standby check-cron check-worlds check-models check-enrichment check-schedules check-chaos check-bridge check-kafka check-checkout check-data \
 	check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
@@ -94,6 +97,7 @@ ifneq ($(filter $(check_goals),$(goals)),)
 help:
 	@echo 'make, make install, make installcheck   as for any PGXS extension; ASSERTS=1 turns assertions on'
 	@echo 'make demo             a tour on a throw-away server'
+	@echo 'make demo-checkout    clicks and checkouts of a shop, attributed live: producer, Kafka, kafka-bridge, PostgreSQL'
 	@echo 'make bench            the figures of bench/results.md, measured anew; bench/run NAME .. measures some'
 	@echo 'make bench-day        a day of a big publisher, which takes long and much disk; a hundredth of it with DAY_SCALE=100'
 	@echo 'make check            all of these, with what they need installed first:'
@@ -110,9 +114,11 @@ help:
 	@echo '  check-cron            schedules that the real pg_cron runs'
 	@echo '  check-worlds          random worlds against the plain SQL oracle'
 	@echo '  check-models          models over whole paths against an oracle, and known answers'
+	@echo '  check-enrichment      random dimension tables, looked up, against an oracle'
 	@echo '  check-schedules       random schedules of changes and runs against the oracle on what is left'
 	@echo '  check-chaos           exactly once under fire: 25 faults; 1,000 with test/chaos/run --faults 1000'
 	@echo '  check-bridge          kafka-bridge: unit tests, and 12 faults; 50 with kafka-bridge/tests/faults/run on a server of its own'
+	@echo '  check-checkout        a shop'\''s events end to end, with bridge, worker and ingestion killed, against a plain query'
 	@echo '  check-kafka           kafka-bridge on a real Kafka from Maven Central: transactions, compaction, times, topics, TLS, SCRAM, restarts'
 	@echo '  check-data            known answers on public data; ATTRIBUTION_DATA names its directory'
 	@echo 'make check-versions   build and tests on other PostgreSQL versions, each in a directory of its own'
@@ -122,6 +128,9 @@ list-regress:
 
 demo:
 	demo/run
+
+demo-checkout:
+	demo/checkout
 
 bench:
 	bench/run

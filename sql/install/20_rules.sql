@@ -29,6 +29,7 @@ CREATE TABLE attribution.rule_version (
   allowed_lateness interval NOT NULL DEFAULT '24 hours',
   settlement interval NOT NULL DEFAULT '0',
   channel text,
+  path_summary boolean NOT NULL DEFAULT false,
   PRIMARY KEY (rule, version),
   CONSTRAINT path_is_known CHECK (path IN ('first_match', 'all')),
   CONSTRAINT empty_has_no_null CHECK (pg_catalog.array_position(empty, NULL) IS NULL)
@@ -42,6 +43,7 @@ COMMENT ON COLUMN attribution.rule_version.installation_key IS 'SQL expressions 
 COMMENT ON COLUMN attribution.rule_version.reattribution_window IS 'A conversion of a key is new again when it is more than this after the last new one.';
 COMMENT ON COLUMN attribution.rule_version.allowed_lateness IS 'How long after its arrival a conversion is decided again, for touchpoints that come late.';
 COMMENT ON COLUMN attribution.rule_version.channel IS 'SQL expression over touch: the channel of a touchpoint, for models that tell channels apart; null: its tier.';
+COMMENT ON COLUMN attribution.rule_version.path_summary IS 'Whether decisions keep what the path was: its length, ends and channels.';
 COMMENT ON COLUMN attribution.rule_version.settlement IS 'How long after its arrival a conversion waits for its first decision.';
 
 CREATE TABLE attribution.tier (
@@ -180,7 +182,7 @@ CREATE FUNCTION attribution._spec(of_rule text, overrides jsonb)
 RETURNS TABLE (rule text, version integer, owner oid, conversions oid, id_column text, time_column text, filter text,
   path text, model text, channel text, empty text[], value_column text, carry text[], installation_key text[],
   reattribution_window bigint, allowed_lateness bigint, conversions_horizon timestamptz, decisions oid, credits oid,
-  decisions_history oid, credits_history oid, pending oid, installations oid, refiltered boolean, tier text, touchpoints oid, touch_id_column text, touch_time_column text,
+  decisions_history oid, credits_history oid, pending oid, installations oid, refiltered boolean, path_summary boolean, tier text, touchpoints oid, touch_id_column text, touch_time_column text,
   match text[], conversion_match text[], conflict text[], conversion_conflict text[], touch_filter text,
   predicate text, lookback_column text, lookback bigint, skew bigint, strict boolean, horizon timestamptz)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres AS $$
@@ -257,7 +259,7 @@ BEGIN
       chosen.carry::text[], chosen.installation_key, attribution._micros(chosen.reattribution_window),
       attribution._micros(chosen.allowed_lateness), attribution._horizon(chosen.conversions), s.decisions::oid, s.credits::oid,
       s.decisions_history::oid, s.credits_history::oid, s.pending::oid, s.installations::oid,
-      s.refiltered_at IS NOT NULL, t.tier, t.touchpoints::oid,
+      s.refiltered_at IS NOT NULL, chosen.path_summary, t.tier, t.touchpoints::oid,
       t.id_column::text, t.time_column::text, t.match::text[], t.conversion_match::text[], t.conflict::text[],
       t.conversion_conflict::text[], t.filter, t.predicate, t.lookback_column::text,
       attribution._micros(coalesce((overrides -> 'lookback' ->> t.tier)::interval, t.lookback)),

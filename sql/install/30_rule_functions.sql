@@ -8,7 +8,9 @@ CREATE TYPE attribution._shape AS (
   keys text[],                                      -- of the installation key
   used text[],                                      -- columns of a conversion that decisions depend on
   filter_columns text[],                            -- those that the filter names
-  filter_is_immutable boolean
+  filter_is_immutable boolean,
+  header_names text[], header_types text[],         -- what path_summary and enrichment add to headers: names, and types with collations
+  credit_names text[], credit_types text[]          -- and to credits
 );
 COMMENT ON TYPE attribution._shape IS 'What the tables, functions and trigger of a rule need to know of a version.';
 CREATE FUNCTION attribution._check(rule text, overrides jsonb) RETURNS SETOF attribution._shape
@@ -29,12 +31,16 @@ BEGIN
   END IF;
   INSERT INTO attribution.rule_version
     SELECT v.rule, newest + 1, v.conversions, v.id_column, v.time_column, v.filter, v.path, v.model, v.empty, now(),
-      v.value_column, v.carry, v.installation_key, v.reattribution_window, v.allowed_lateness, v.settlement, v.channel
+      v.value_column, v.carry, v.installation_key, v.reattribution_window, v.allowed_lateness, v.settlement, v.channel, v.path_summary
     FROM attribution.rule_version AS v WHERE v.rule = of_rule AND v.version = newest;
   INSERT INTO attribution.tier
     SELECT t.rule, newest + 1, t.tier, t.strength, t.touchpoints, t.id_column, t.time_column, t.match, t.conversion_match,
       t.conflict, t.conversion_conflict, t.filter, t.predicate, t.lookback, t.lookback_column, t.skew, t.strict
     FROM attribution.tier AS t WHERE t.rule = of_rule AND t.version = newest;
+  INSERT INTO attribution.enrichment
+    SELECT e.rule, newest + 1, e.enrichment, e.dimension, e.match, e.conversion_match, e.touch_match, e.columns, e.names,
+      e.valid_from, e.valid_to, e.valid_during
+    FROM attribution.enrichment AS e WHERE e.rule = of_rule AND e.version = newest;
   RETURN newest + 1;
 END
 $$;
@@ -57,6 +63,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   shape attribution._shape;
 BEGIN
+  PERFORM attribution._check_enrichment(e) FROM attribution.enrichment AS e WHERE e.rule = of_rule AND e.version = draft;
   SELECT * INTO STRICT shape FROM attribution._check(of_rule, jsonb_build_object('version', draft));
   PERFORM attribution._make_functions(of_rule, draft, shape);
   PERFORM attribution._make_storage(of_rule, draft, shape);
@@ -136,19 +143,25 @@ END
 $$;
 COMMENT ON FUNCTION attribution._make_functions(text, integer, attribution._shape) IS 'Makes the typed functions of a rule.';
 
+CREATE FUNCTION attribution._is_served(relation regclass, match name[]) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT c.relkind NOT IN ('r', 'p', 'm') OR EXISTS (
+    SELECT FROM pg_index AS i
+    -- A touch index may leave out rows without a key: the only condition that gathering takes.
+    WHERE i.indrelid = relation AND i.indisvalid AND (i.indpred IS NULL
+        OR (SELECT amname FROM pg_class AS x JOIN pg_am ON pg_am.oid = x.relam WHERE x.oid = i.indexrelid) = 'touch')
+      AND (SELECT array_agg(a.attname ORDER BY a.attname)
+           FROM generate_series(0, cardinality(match) - 1) AS k
+           JOIN pg_attribute AS a ON a.attrelid = relation AND a.attnum = i.indkey[k])
+        = (SELECT array_agg(DISTINCT m ORDER BY m) FROM unnest(match) AS m))
+  FROM pg_class AS c WHERE c.oid = relation
+$$;
+COMMENT ON FUNCTION attribution._is_served(regclass, name[]) IS 'Whether an index of a table begins with some columns, or it can have none.';
+
 CREATE FUNCTION attribution._warn_without_index(t attribution.tier) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF (SELECT c.relkind IN ('r', 'p', 'm') FROM pg_class AS c WHERE c.oid = t.touchpoints) AND NOT EXISTS (
-    SELECT FROM pg_index AS i
-    -- A touch index may leave out rows without a key: the only condition that gathering takes.
-    WHERE i.indrelid = t.touchpoints AND i.indisvalid AND (i.indpred IS NULL
-        OR (SELECT amname FROM pg_class AS c JOIN pg_am ON pg_am.oid = c.relam WHERE c.oid = i.indexrelid) = 'touch')
-      AND (SELECT array_agg(a.attname ORDER BY a.attname)
-           FROM generate_series(0, cardinality(t.match) - 1) AS k
-           JOIN pg_attribute AS a ON a.attrelid = t.touchpoints AND a.attnum = i.indkey[k])
-        = (SELECT array_agg(DISTINCT m ORDER BY m) FROM unnest(t.match) AS m))
-  THEN
+  IF NOT attribution._is_served(t.touchpoints, t.match) THEN
     RAISE WARNING 'no index serves tier "%"', t.tier
       USING DETAIL = format('Finding its touchpoints would read all of %s.', t.touchpoints),
         HINT = format('CREATE INDEX ON %s USING touch (%s, %I);', t.touchpoints,
@@ -164,7 +177,7 @@ CREATE FUNCTION attribution.create_rule(rule text, conversions regclass, id_colu
   empty text[] DEFAULT '{"",00000000-0000-0000-0000-000000000000}', value_column name DEFAULT NULL,
   carry name[] DEFAULT '{}', installation_key text[] DEFAULT '{}', reattribution_window interval DEFAULT '90 days',
   allowed_lateness interval DEFAULT '24 hours', settlement interval DEFAULT '0', decisions text DEFAULT NULL,
-  credits text DEFAULT NULL, channel text DEFAULT NULL)
+  credits text DEFAULT NULL, channel text DEFAULT NULL, path_summary boolean DEFAULT false)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF rule IS NULL OR rule = '' OR octet_length(rule) > 37 THEN
@@ -184,13 +197,13 @@ BEGIN
   INSERT INTO attribution.rule_version
     VALUES (rule, 1, conversions, id_column, time_column, nullif(filter, ''), path, model, coalesce(empty, '{}'), now(),
       nullif(value_column, ''), coalesce(carry, '{}'), coalesce(installation_key, '{}'), reattribution_window,
-      allowed_lateness, settlement, nullif(channel, ''));
+      allowed_lateness, settlement, nullif(channel, ''), coalesce(path_summary, false));
   PERFORM attribution._name_storage(rule, conversions, decisions, credits);
   PERFORM attribution._settle(rule, 1);
   RETURN 1;
 END
 $$;
-COMMENT ON FUNCTION attribution.create_rule(text, regclass, name, name, text, text, text, text[], name, name[], text[], interval, interval, interval, text, text, text) IS
+COMMENT ON FUNCTION attribution.create_rule(text, regclass, name, name, text, text, text, text[], name, name[], text[], interval, interval, interval, text, text, text, boolean) IS
 'Makes a rule over a table of conversions; add tiers to it next. It belongs to you and runs with your rights.
 filter: SQL condition on the table''s columns; path: first_match or all; model: first_touch,
 last_touch, last_non_direct, linear, linear_distinct, position_based(0.4, 0.4), time_decay(7 days), w_shaped(channel, 0.3, 0.3,
@@ -201,7 +214,8 @@ tables that decisions keep, such as network. installation_key: SQL expressions o
 first is new, and so is one more than reattribution_window after the last new one; the others are reinstalls.
 allowed_lateness: how long after its arrival a conversion is decided again; settlement: how long it waits for its first
 decision. decisions, credits: names for the tables that keep decisions, by default <rule>_decisions and <rule>_credits
-beside the conversion table. Returns the version, 1. Makes <rule>_attribute(), <rule>_touchpoints() and <rule>_explain()
+beside the conversion table. path_summary: decisions keep the length of the path, its first and last touchpoint and its
+channels, which takes reading all of it where the model needs one touchpoint. Returns the version, 1. Makes <rule>_attribute(), <rule>_touchpoints() and <rule>_explain()
 in the table''s schema.';
 
 CREATE FUNCTION attribution._put_tier(t attribution.tier) RETURNS void
@@ -296,7 +310,8 @@ conversion it may be. strict: it must be before it. before: the tier it goes bef
 CREATE FUNCTION attribution.alter_rule(rule text, filter text DEFAULT NULL, path text DEFAULT NULL,
   model text DEFAULT NULL, empty text[] DEFAULT NULL, value_column name DEFAULT NULL, carry name[] DEFAULT NULL,
   installation_key text[] DEFAULT NULL, reattribution_window interval DEFAULT NULL,
-  allowed_lateness interval DEFAULT NULL, settlement interval DEFAULT NULL, channel text DEFAULT NULL)
+  allowed_lateness interval DEFAULT NULL, settlement interval DEFAULT NULL, channel text DEFAULT NULL,
+  path_summary boolean DEFAULT NULL)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   draft integer := attribution._draft(rule);
@@ -315,13 +330,14 @@ BEGIN
     reattribution_window = coalesce(alter_rule.reattribution_window, v.reattribution_window),
     allowed_lateness = coalesce(alter_rule.allowed_lateness, v.allowed_lateness),
     settlement = coalesce(alter_rule.settlement, v.settlement),
-    channel = nullif(coalesce(alter_rule.channel, v.channel), '')
+    channel = nullif(coalesce(alter_rule.channel, v.channel), ''),
+    path_summary = coalesce(alter_rule.path_summary, v.path_summary)
   WHERE v.rule = alter_rule.rule AND v.version = draft;
   PERFORM attribution._settle(rule, draft);
   RETURN draft;
 END
 $$;
-COMMENT ON FUNCTION attribution.alter_rule(text, text, text, text, text[], name, name[], text[], interval, interval, interval, text) IS
+COMMENT ON FUNCTION attribution.alter_rule(text, text, text, text, text[], name, name[], text[], interval, interval, interval, text, boolean) IS
 'Changes settings of a rule in its draft; null keeps a setting, '''' or ''{}'' clears it. Returns the draft''s version;
 activate() puts it in force, and reattribute() applies it to what is decided.';
 
@@ -431,6 +447,7 @@ BEGIN
   PERFORM attribution._stop_storing(rule, keep_decisions);
   PERFORM attribution._unschedule(rule);
   -- Bottom up: a guard looks up the owner of what goes.
+  DELETE FROM attribution.enrichment AS e WHERE e.rule = drop_rule.rule;
   DELETE FROM attribution.tier AS t WHERE t.rule = drop_rule.rule;
   DELETE FROM attribution.rule_version AS v WHERE v.rule = drop_rule.rule;
   DELETE FROM attribution.rule AS r WHERE r.rule = drop_rule.rule;
@@ -448,7 +465,7 @@ CREATE VIEW attribution.rules AS
     CASE WHEN v.version = r.active_version THEN 'active'
          WHEN v.version > coalesce(r.active_version, 0) THEN 'draft' ELSE 'past' END AS state,
     v.conversions, v.id_column, v.time_column, v.filter, v.path, v.model, v.empty, v.created_at, v.value_column,
-    v.carry, v.installation_key, v.reattribution_window, v.allowed_lateness, v.settlement, r.enabled, v.channel
+    v.carry, v.installation_key, v.reattribution_window, v.allowed_lateness, v.settlement, r.enabled, v.channel, v.path_summary
   FROM attribution.rule AS r JOIN attribution.rule_version AS v USING (rule);
 COMMENT ON VIEW attribution.rules IS 'Rules and their versions: active, draft or past.';
 

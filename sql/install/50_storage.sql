@@ -5,6 +5,7 @@
 --   <rule>_decisions, _credits  what is decided now: a header for each conversion, and its credits
 --   .._history of both          what was decided before
 --   <rule>_attribution          a view: one flat row for each conversion
+--   <rule>_one_big_table        a view, if asked for: the conversion's row and all that is known of its decision
 --   <rule>_installations        who was new, for rules with an installation key; outlives the events
 
 CREATE TABLE attribution.storage (
@@ -19,6 +20,7 @@ CREATE TABLE attribution.storage (
   pending regclass,
   installations regclass,
   flat regclass,
+  one_big_table regclass,
   refiltered_at timestamptz
 );
 COMMENT ON TABLE attribution.storage IS 'The tables that a rule keeps its decisions in. They may be renamed; activate() then makes what calls them by name anew.';
@@ -38,7 +40,7 @@ DECLARE
   foreign_table regclass;
 BEGIN
   SELECT c.oid::regclass INTO foreign_table
-    FROM unnest(ARRAY[NEW.decisions, NEW.credits, NEW.decisions_history, NEW.credits_history, NEW.pending, NEW.installations, NEW.flat]) AS t
+    FROM unnest(ARRAY[NEW.decisions, NEW.credits, NEW.decisions_history, NEW.credits_history, NEW.pending, NEW.installations, NEW.flat, NEW.one_big_table]) AS t
     JOIN pg_class AS c ON c.oid = t JOIN attribution.rule AS r ON r.rule = NEW.rule
     WHERE c.relowner <> r.owner::oid AND c.relowner <> current_user::regrole::oid LIMIT 1;
   IF FOUND THEN
@@ -78,7 +80,7 @@ CREATE FUNCTION attribution._check_storing(carry name[], installation_key text[]
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   reserved CONSTANT name[] := '{conversion_id,conversion_time,credit_position,decided_at,tier,touch_id,touch_time,credit,'
-    'outcome,kind,lookback,value,rule_version,run}';
+    'outcome,kind,lookback,value,rule_version,run,path_length,path_first,path_first_time,path_last,path_last_time,path_channels}';
 BEGIN
   PERFORM attribution._check_duration('reattribution_window', reattribution_window);
   PERFORM attribution._check_duration('allowed_lateness', allowed_lateness);
@@ -139,7 +141,7 @@ CREATE FUNCTION attribution._tables_of(of_rule text) RETURNS SETOF regclass
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT c.oid::regclass
   FROM attribution.storage AS s
-  CROSS JOIN unnest(ARRAY[s.decisions, s.credits, s.decisions_history, s.credits_history, s.pending, s.installations, s.flat]) AS kept
+  CROSS JOIN unnest(ARRAY[s.decisions, s.credits, s.decisions_history, s.credits_history, s.pending, s.installations, s.flat, s.one_big_table]) AS kept
   CROSS JOIN LATERAL (SELECT kept::oid AS relid UNION SELECT p.relid::oid FROM pg_partition_tree(kept) AS p) AS t
   JOIN pg_class AS c ON c.oid = t.relid
   WHERE s.rule = of_rule
@@ -173,7 +175,7 @@ BEGIN
     EXECUTE format('DROP %s %s', CASE made.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, made.relation);
   END LOOP;
   UPDATE attribution.storage AS s SET decisions = NULL, credits = NULL, decisions_history = NULL, credits_history = NULL,
-    pending = NULL, installations = NULL, flat = NULL WHERE s.rule = of_rule;
+    pending = NULL, installations = NULL, flat = NULL, one_big_table = NULL WHERE s.rule = of_rule;
 END
 $$;
 COMMENT ON FUNCTION attribution._drop_storage(text) IS 'Drops the tables of a rule''s decisions.';
@@ -228,15 +230,18 @@ BEGIN
        attribution._column_type(kept.decisions, 'conversion_id') IS DISTINCT FROM shape.conversion_id_column
     OR (stated.has_tiers AND attribution._column_type(kept.credits, 'touch_id') IS DISTINCT FROM shape.touch_id_column)
     OR EXISTS (SELECT FROM unnest(stated.carry, shape.carried) AS c(name, type)
-               WHERE c.type <> '' AND c.type <> attribution._column_type(kept.credits, c.name))) THEN
+               WHERE c.type <> '' AND c.type <> attribution._column_type(kept.credits, c.name))
+    OR EXISTS (SELECT FROM unnest(shape.header_names, shape.header_types) AS c(name, type) WHERE c.type <> attribution._column_type(kept.decisions, c.name))
+    OR EXISTS (SELECT FROM unnest(shape.credit_names, shape.credit_types) AS c(name, type) WHERE c.type <> attribution._column_type(kept.credits, c.name))) THEN
     -- Ids of another type make other tables, as long as there is nothing in them.
     IF EXISTS (SELECT FROM unnest(ARRAY[kept.decisions, kept.credits, kept.decisions_history, kept.credits_history, kept.pending]) AS t
                WHERE attribution._has_rows(t)) THEN
       RAISE EXCEPTION 'decisions of rule "%" are kept with other types', of_rule USING ERRCODE = 'datatype_mismatch',
-        DETAIL = format('%s has ids of type %s and %s; they would be %s and %s now, or a carried column has another type.', kept.credits,
+        DETAIL = format('%s has ids of type %s and %s; they would be %s and %s now, or a carried or enriched column has another type.', kept.credits,
                         attribution._column_type(kept.credits, 'conversion_id'), attribution._column_type(kept.credits, 'touch_id'),
                         shape.conversion_id_column, shape.touch_id_column),
-        HINT = 'Make another rule, or drop this one by attribution.drop_rule() and make it again.';
+        HINT = 'Make another rule, or drop this one by attribution.drop_rule() and make it again; a column of an enrichment '
+          'may be kept by another name.';
     END IF;
     PERFORM attribution._drop_storage(of_rule);
     SELECT * INTO STRICT kept FROM attribution.storage AS s WHERE s.rule = of_rule;
@@ -288,6 +293,16 @@ BEGIN
     EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', kept.credits, carried.name, carried.type);
     EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', kept.credits_history, carried.name, carried.type);
   END LOOP;
+  FOR carried IN
+    SELECT t.relation, c.name, c.type
+      FROM (SELECT kept.decisions, kept.decisions_history, name, type FROM unnest(shape.header_names, shape.header_types) AS h(name, type)
+            UNION ALL
+            SELECT kept.credits, kept.credits_history, name, type FROM unnest(shape.credit_names, shape.credit_types) AS h(name, type)) AS c(current, past, name, type)
+      CROSS JOIN LATERAL (VALUES (c.current), (c.past)) AS t(relation)
+     WHERE attribution._column_type(t.relation, c.name) IS NULL
+  LOOP
+    EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', carried.relation, carried.name, carried.type);
+  END LOOP;
   PERFORM attribution._show_storage(of_rule, shape);
   FOR relation IN SELECT t FROM attribution._tables_of(of_rule) AS t JOIN pg_class AS c ON c.oid = t WHERE c.relowner <> stated.owner::oid LOOP
     EXECUTE format('ALTER TABLE %s OWNER TO %s', relation, stated.owner);
@@ -309,15 +324,24 @@ BEGIN
       'c.touch_time, c.credit, d.lookback, d.value, d.rule_version, d.decided_at, d.run%s FROM %s AS d JOIN %s AS c '
       'ON c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time AND c.credit_position = 1',
     coalesce(kept.flat::text, format('%I.%I', kept.place, of_rule || '_attribution')),
-    (SELECT string_agg(format(', c.%I', a.attname), '' ORDER BY a.attnum) FROM pg_attribute AS a
-      WHERE a.attrelid = kept.credits AND a.attnum > 0 AND NOT a.attisdropped
-        AND a.attname NOT IN ('conversion_id', 'conversion_time', 'credit_position', 'decided_at', 'tier', 'touch_id', 'touch_time', 'credit')),
+    -- A view may get columns at its end only.
+    (SELECT string_agg(format(', %s.%I', k.of, k.attname), '' ORDER BY v.attnum NULLS LAST, k.of, k.attnum)
+       FROM (SELECT 'c' AS of, a.attname, a.attnum FROM pg_attribute AS a
+              WHERE a.attrelid = kept.credits AND a.attnum > 0 AND NOT a.attisdropped
+                AND a.attname NOT IN ('conversion_id', 'conversion_time', 'credit_position', 'decided_at', 'tier', 'touch_id', 'touch_time', 'credit')
+             UNION ALL
+             SELECT 'd', a.attname, a.attnum FROM pg_attribute AS a
+              WHERE a.attrelid = kept.decisions AND a.attnum > 0 AND NOT a.attisdropped
+                AND a.attname NOT IN ('conversion_id', 'conversion_time', 'outcome', 'kind', 'tier', 'lookback', 'value', 'rule_version', 'decided_at', 'run')
+                AND attribution._column_type(kept.credits, a.attname) IS NULL) AS k
+       LEFT JOIN pg_attribute AS v ON v.attrelid = kept.flat AND v.attname = k.attname AND NOT v.attisdropped),
     kept.decisions, kept.credits);
   IF kept.flat IS NULL THEN
     UPDATE attribution.storage AS s SET flat = format('%I.%I', kept.place, of_rule || '_attribution')::regclass WHERE s.rule = of_rule;
     EXECUTE format('COMMENT ON VIEW %I.%I IS %L', kept.place, of_rule || '_attribution',
       format('What rule "%s" has decided, with the first credit: one row a conversion.', of_rule));
   END IF;
+  PERFORM attribution._show_one_big_table(of_rule) FROM pg_class AS c WHERE c.oid = kept.one_big_table;
   signature := format('%I.%I(timestamptz)', kept.place, of_rule || '_decisions_as_of');
   EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(at timestamptz) RETURNS TABLE (conversion_id %s, conversion_time timestamptz, '
       'outcome text, kind text, tier text, credit_position integer, touch_id %s, touch_time timestamptz, credit float8, value numeric, '

@@ -140,6 +140,6 @@ GRANT INSERT, UPDATE, DELETE ON attribution.reconciled TO attribution_writer;
 GRANT UPDATE (refiltered_at) ON attribution.storage TO attribution_writer;
 
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA attribution TO attribution_admin;
-GRANT INSERT, UPDATE, DELETE ON attribution.rule, attribution.rule_version, attribution.tier, attribution.partitioning,
+GRANT INSERT, UPDATE, DELETE ON attribution.rule, attribution.rule_version, attribution.tier, attribution.enrichment, attribution.partitioning,
   attribution.storage
 TO attribution_admin;

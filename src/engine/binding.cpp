@@ -1,6 +1,7 @@
 #include "engine/binding.hpp"
 
 #include "core/model_text.hpp"
+#include "engine/batch.hpp"
 #include "engine/expression.hpp"
 #include "engine/queries.hpp"
 #include "pg/expression.hpp"
@@ -297,17 +298,101 @@ core::PathKind path_of(const std::string &name) {
   throw Error(ERRCODE_INTERNAL_ERROR, "unknown path " + in_quotes(name));
 }
 
-/// Whether a unique index says that no two rows of the conversion relation have the same id.
-bool has_unique_id(const Binding &binding) {
-  const pg::Rows rows = pg::query(
-      "SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_attribute a ON a.attrelid = c.oid"
-      " WHERE c.oid = $1 AND a.attname = $2 AND (c.relkind = 'p' OR c.relkind = 'r' AND NOT c.relhassubclass)"
-      " AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indnkeyatts = 1"
-      " AND i.indkey[0] = a.attnum",
-      {OIDOID, NAMEOID},
-      {{ObjectIdGetDatum(binding.conversions.oid), false},
-       {pg::call([&] { return DirectFunctionCall1(namein, CStringGetDatum(binding.id.name.c_str())); }), false}});
+/// Whether a unique index says that no two rows of a relation have the same values in all of some columns.
+bool is_unique(const Relation &relation, const std::vector<std::string> &columns) {
+  const pg::Rows rows =
+      pg::query("SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
+                " WHERE c.oid = $1 AND (c.relkind = 'p' OR c.relkind = 'r' AND NOT c.relhassubclass)"
+                " AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL"
+                " AND NOT EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) k WHERE NOT EXISTS (SELECT FROM "
+                "pg_attribute a"
+                " WHERE a.attrelid = c.oid AND a.attnum = i.indkey[k] AND a.attcollation = i.indcollation[k]"
+                " AND a.attname::text = ANY ($2)))",
+                {OIDOID, TEXTARRAYOID}, {{ObjectIdGetDatum(relation.oid), false}, text_array(columns)});
   return rows.count > 0;
+}
+
+/// A column that says since when, until when or within which times a row of a dimension holds.
+std::optional<Column> find_validity(const Relation &dimension, const std::string &name, const std::string &what,
+                                    std::initializer_list<Oid> types, const char *wanted) {
+  if (name.empty())
+    return std::nullopt;
+  Column column = find_column(dimension, name, what);
+  const Oid base = pg::call([&] { return getBaseType(column.type.oid); });
+  if (std::find(types.begin(), types.end(), base) == types.end())
+    throw Error(ERRCODE_DATATYPE_MISMATCH,
+                "column " + in_quotes(name) + " of relation " + dimension.name + " is of type " + column.type.name() +
+                    ", not " + wanted,
+                "It is named as " + what + ".",
+                "Name a view that reads the column in its zone: SELECT ..., " + column.quoted +
+                    "::timestamp AT TIME ZONE 'UTC' AS " + column.quoted + ".");
+  return column;
+}
+
+void bind_path_summary(Binding &binding) {
+  const auto keep = [&](const char *name, const pg::Type &type) {
+    binding.header_columns.push_back({name, name, type});
+  };
+  const pg::Type time = pg::Type::of(TIMESTAMPTZOID, InvalidOid);
+  keep("path_length", pg::Type::of(INT4OID, InvalidOid));
+  keep("path_first", binding.touch_id);
+  keep("path_first_time", time);
+  keep("path_last", binding.touch_id);
+  keep("path_last_time", time);
+  keep("path_channels", pg::Type::of(TEXTOID, DEFAULT_COLLATION_OID));
+}
+
+/// Conversion columns that an enrichment matches on count among those that the rule names: they are used.
+void bind_enrichment(Binding &binding, const RuleSpec &rule, const EnrichmentSpec &spec) {
+  const std::string of_enrichment = " of enrichment " + in_quotes(spec.name);
+  BoundEnrichment bound;
+  bound.dimension = open_relation(spec.dimension, "rows of the dimension" + of_enrichment);
+  for (std::size_t i = 0; i < spec.match.size(); ++i) {
+    const Column column = find_column(bound.dimension, spec.match[i], "match" + of_enrichment);
+    bound.match.push_back(column);
+    std::optional<pg::Type> other;
+    if (spec.of_touch) {
+      bound.given.push_back(static_cast<std::size_t>(std::find(rule.carry.begin(), rule.carry.end(), spec.given[i]) -
+                                                     rule.carry.begin()));
+      if (bound.given.back() == rule.carry.size())
+        throw Error(ERRCODE_UNDEFINED_COLUMN,
+                    "touch_match" + of_enrichment + " names column " + in_quotes(spec.given[i]) +
+                        ", which the rule does not carry",
+                    {}, "Let the rule carry it first: attribution.alter_rule(.., carry => ..).");
+      other = binding.carried[bound.given.back()];
+    } else {
+      bound.given.push_back(use_column(binding, spec.given[i], "conversion_match" + of_enrichment));
+      other = binding.columns[bound.given.back()].type;
+    }
+    if (!other)
+      continue;
+    bound.given_types.push_back(*other);
+    bound.equality.push_back(pg::equality(column.type.oid, other->oid));
+    if (bound.equality.back().empty())
+      throw Error(ERRCODE_DATATYPE_MISMATCH,
+                  "match" + of_enrichment + ": columns " + in_quotes(spec.match[i]) + " of relation " +
+                      bound.dimension.name + " and " + in_quotes(spec.given[i]) + " of the " +
+                      (spec.of_touch ? "touchpoint" : "conversion") + " can not be compared",
+                  "Their types are " + column.type.name() + " and " + other->name() +
+                      "; there is no hashable equality between them.",
+                  "Give both columns one type, by ALTER TABLE or in a view.");
+  }
+  bound.valid_from = find_validity(bound.dimension, spec.valid_from, "valid_from" + of_enrichment, {TIMESTAMPTZOID},
+                                   "timestamp with time zone");
+  bound.valid_to = find_validity(bound.dimension, spec.valid_to, "valid_to" + of_enrichment, {TIMESTAMPTZOID},
+                                 "timestamp with time zone");
+  bound.valid_during = find_validity(bound.dimension, spec.valid_during, "valid_during" + of_enrichment,
+                                     {TSTZRANGEOID, TSTZMULTIRANGEOID}, "tstzrange");
+  std::vector<Column> &kept = spec.of_touch ? binding.credit_columns : binding.header_columns;
+  bound.first = kept.size();
+  for (std::size_t i = 0; i < spec.columns.size(); ++i) {
+    Column column = find_column(bound.dimension, spec.columns[i], "a column" + of_enrichment);
+    require_array(bound.dimension, column, "a column" + of_enrichment);
+    kept.push_back({spec.names[i], pg::quoted(spec.names[i]), column.type});
+    bound.columns.push_back(std::move(column));
+  }
+  bound.is_unique = is_unique(bound.dimension, spec.match);
+  binding.enrichments.push_back(std::move(bound));
 }
 
 } // namespace
@@ -316,6 +401,8 @@ void lock_relations(const RuleSpec &spec) {
   pg::call([&] { LockRelationOid(spec.conversions, AccessShareLock); });
   for (const TierSpec &tier : spec.tiers)
     pg::call([&] { LockRelationOid(tier.touchpoints, AccessShareLock); });
+  for (const EnrichmentSpec &enrichment : spec.enrichments)
+    pg::call([&] { LockRelationOid(enrichment.dimension, AccessShareLock); });
   if (!spec.storage)
     return;
   // Statements on these are kept, and know the types of their columns.
@@ -330,6 +417,8 @@ void lock_partitions(const RuleSpec &spec) {
   std::vector<Oid> relations{spec.conversions};
   for (const TierSpec &tier : spec.tiers)
     relations.push_back(tier.touchpoints);
+  for (const EnrichmentSpec &enrichment : spec.enrichments)
+    relations.push_back(enrichment.dimension);
   if (spec.storage)
     relations.insert(relations.end(), {spec.storage->decisions, spec.storage->credits});
   for (Oid relation : relations)
@@ -345,7 +434,7 @@ Binding bind(RuleSpec spec) {
     throw Error(ERRCODE_INVALID_COLUMN_REFERENCE, "column " + in_quotes(binding.id.name) + " of relation " +
                                                       binding.conversions.name +
                                                       " can not be both the id and the time of a conversion");
-  binding.id_is_unique = has_unique_id(binding);
+  binding.id_is_unique = is_unique(binding.conversions, {spec.id_column});
   binding.rule.path = path_of(spec.path);
   binding.rule.model = core::parse_model(spec.model); // SQL has checked it
 
@@ -379,6 +468,10 @@ Binding bind(RuleSpec spec) {
     binding.value =
         bind_expression(binding, "conversion." + pg::quoted(spec.value_column) + "::pg_catalog.numeric", what);
   }
+  if (spec.path_summary)
+    bind_path_summary(binding);
+  for (const EnrichmentSpec &enrichment : spec.enrichments)
+    bind_enrichment(binding, spec, enrichment);
   bind_installation_key(binding, spec);
   bind_used(binding, spec);
   binding.spec = std::move(spec);

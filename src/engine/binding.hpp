@@ -42,6 +42,19 @@ struct BoundTier {
   std::vector<int> carried;    ///< for each column that decisions keep, its place in a touch query; 0 if it has none
 };
 
+/// A dimension table, of which decisions keep columns.
+struct BoundEnrichment {
+  Relation dimension;
+  std::vector<Column> match;
+  std::vector<std::size_t> given;    ///< beside match: in Binding::columns; of a touch's, in RuleSpec::carry
+  std::vector<pg::Type> given_types; ///< fewer: no tier carries one of the columns yet
+  std::vector<std::string> equality;
+  std::vector<Column> columns;
+  std::optional<Column> valid_from, valid_to, valid_during;
+  bool is_unique = false; ///< at most one row matches, whenever
+  std::size_t first = 0;  ///< of its columns, in Binding::header_columns; of a touch's, in credit_columns
+};
+
 /// Values and booleans of a conversion query come in this order after its fixed columns: Binding::columns, the
 /// installation key; whether each of those is empty; the value.
 struct Binding {
@@ -57,6 +70,9 @@ struct Binding {
   std::vector<std::string> used;           ///< every column of a conversion that a decision depends on
   std::vector<BoundTier> tiers;
   std::vector<std::optional<pg::Type>> carried; ///< of the columns that decisions keep; nothing where no tier has it
+  std::vector<BoundEnrichment> enrichments;     ///< as in the spec
+  std::vector<Column> header_columns;           ///< what headers keep besides: the path's summary, then enrichments
+  std::vector<Column> credit_columns;           ///< what credits keep besides, but for what is carried
   pg::Type touch_id;                            ///< one for all tiers; text for a rule without tiers
 };
 

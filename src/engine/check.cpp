@@ -1,6 +1,7 @@
 #include "engine/check.hpp"
 
 #include "engine/credits.hpp"
+#include "engine/enrichment.hpp"
 #include "engine/expression.hpp"
 #include "engine/installations.hpp"
 #include "engine/touch_source.hpp"
@@ -40,6 +41,7 @@ bool check(const Binding &binding, Oid reader) {
   source.prepare_near_misses();
   const Crediting crediting(binding);
   const Installations installations(binding, reader, 0);
+  check_enrichments(binding, reader);
   const pg::Plan claimed(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID});
   return immutable;
 }

@@ -30,6 +30,14 @@ bool reads_channels(const Binding &binding) noexcept {
   return !binding.spec.channel.empty() && core::needs_channels(binding.rule.model.kind);
 }
 
+core::Keep keep_to_store(const Binding &binding) noexcept {
+  return binding.spec.path_summary ? core::Keep::path : keep_for(binding);
+}
+
+bool stores_channels(const Binding &binding) noexcept {
+  return reads_channels(binding) || (binding.spec.path_summary && !binding.spec.channel.empty());
+}
+
 core::Channel TouchChannels::of(const core::Touch &touch, const TouchRowStore &rows) {
   if (binding_.spec.channel.empty())
     return table_.number(binding_.spec.tiers[touch.tier].name);

@@ -13,6 +13,9 @@ namespace attribution::engine {
 core::Keep keep_for(const Binding &binding) noexcept;
 /// Whether the touchpoints' channels have to be read for the rule's model.
 bool reads_channels(const Binding &binding) noexcept;
+/// The same for decisions that are to be stored: they may keep what the path was.
+core::Keep keep_to_store(const Binding &binding) noexcept;
+bool stores_channels(const Binding &binding) noexcept;
 
 /// The numbers of touchpoints' channels. The channel is what the rule says, or else the tier.
 class TouchChannels {

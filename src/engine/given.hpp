@@ -31,6 +31,10 @@ public:
   /// A parameter of its own; returns its name, "$7".
   std::string also(Oid type, pg::Param value);
 
+  /// The parameters, and their types.
+  const std::vector<pg::Param> &params() const noexcept { return params_; }
+  const std::vector<Oid> &types() const noexcept { return types_; }
+
   /// Runs a statement that writes.
   pg::Rows execute(const std::string &sql) const { return kept(sql).execute(params_); }
   /// Runs a query, whose columns must have these types, in the active snapshot.

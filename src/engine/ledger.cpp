@@ -47,6 +47,10 @@ public:
     for (std::size_t i = 0; i < claimed.claims.size(); ++i)
       conversion_of_[claimed.claims[i]] = i;
     kept.reserve(claims.size());
+    credit_columns_ = kCarried;
+    for (const std::optional<pg::Type> &type : decided.binding.carried)
+      credit_columns_ += type.has_value();
+    header_columns_ = credit_columns_ + decided.binding.credit_columns.size();
   }
 
   /// A header with one of its credits.
@@ -100,7 +104,9 @@ private:
         same(kOutcome, TEXTOID, wanted.attributed ? words_.attributed : words_.organic, false) &&
         same(kKind, TEXTOID, words_.kinds[static_cast<int>(kind)], kind == Kind::none) &&
         same(kTier, TEXTOID, wanted.attributed ? decided_.tier_names[wanted.tier] : Datum(0), !wanted.attributed) &&
-        (decided_.binding.value ? same(kValue, NUMERICOID, value.values[i], value.nulls[i] != 0) : nulls_[kValue] != 0);
+        (decided_.binding.value ? same(kValue, NUMERICOID, value.values[i], value.nulls[i] != 0)
+                                : nulls_[kValue] != 0) &&
+        same_kept(decided_.binding.header_columns, decided_.header_values, header_columns_, i);
     ++header.credits;
     const std::uint32_t position = static_cast<std::uint32_t>(DatumGetInt32(values_[kPosition]));
     if (position < 1 || position > wanted.count)
@@ -117,7 +123,17 @@ private:
       if (const std::optional<pg::Type> &type = decided_.binding.carried[c])
         match = match && same(column++, type->by_value, type->length, decided_.carried[c].values[at],
                               decided_.carried[c].nulls[at] != 0);
+    match = match && same_kept(decided_.binding.credit_columns, decided_.credit_values, credit_columns_, at);
     header.matched += match;
+  }
+
+  bool same_kept(const std::vector<engine::Column> &columns, const std::vector<BatchColumn> &wanted, std::size_t first,
+                 std::size_t at) const {
+    for (std::size_t c = 0; c < columns.size(); ++c)
+      if (!same(first + c, columns[c].type.by_value, columns[c].type.length, wanted[c].values[at],
+                wanted[c].nulls[at] != 0))
+        return false;
+    return true;
   }
 
   Kept &header_at(std::uint32_t claim, core::Micros time) {
@@ -144,8 +160,9 @@ private:
 
   MemoryContext memory_;
   const Decided &decided_;
-  std::vector<std::size_t> conversion_of_; ///< by claim
-  std::vector<std::size_t> first_, next_;  ///< chains of `kept` by claim
+  std::vector<std::size_t> conversion_of_;      ///< by claim
+  std::vector<std::size_t> first_, next_;       ///< chains of `kept` by claim
+  std::size_t credit_columns_, header_columns_; ///< where those of the binding begin
   Words words_;
   Datum *values_ = nullptr;
   bool *nulls_ = nullptr;
@@ -156,7 +173,8 @@ private:
 
 Decided::Decided(const Binding &binding, const Batch &batch, Crediting &crediting)
     : binding(binding), batch(batch), crediting(crediting), memory("attribution decided"),
-      carried(binding.carried.size()) {
+      carried(binding.carried.size()), header_values(binding.header_columns.size()),
+      credit_values(binding.credit_columns.size()) {
   pg::Within within(memory);
   for (const TierSpec &tier : binding.spec.tiers)
     tier_names.push_back(text_datum(tier.name.c_str()));
@@ -186,6 +204,40 @@ void Decided::add(const core::Decision &decision, TouchRowStore &rows) {
   };
   crediting.for_each(batch.times[conversion], decision, rows, add_credit);
   headers.push_back(header);
+  if (binding.spec.path_summary)
+    add_path_summary(decision, rows);
+}
+
+void Decided::add_path_summary(const core::Decision &decision, const TouchRowStore &rows) {
+  const auto add = [&](std::size_t column, Datum value, bool null) {
+    header_values[column].values.push_back(value);
+    header_values[column].nulls.push_back(null);
+  };
+  const bool empty = decision.path.empty();
+  add(0, Int32GetDatum(static_cast<std::int32_t>(decision.path.size())), false);
+  const auto add_end = [&](std::size_t column, const core::Touch &touch) {
+    add(column, binding.touch_id.copy(rows.id(touch)), false);
+    add(column + 1, TimestampTzGetDatum(touch.time), false);
+  };
+  if (empty) {
+    for (std::size_t column = 1; column <= 5; ++column)
+      add(column, Datum(0), true);
+    return;
+  }
+  add_end(1, decision.path.front());
+  add_end(3, decision.path.back());
+  std::string channels;
+  for (const core::Touch &touch : decision.path) {
+    channels += channels.empty() ? "" : " > ";
+    channels +=
+        binding.spec.channel.empty() ? std::string_view(binding.spec.tiers[touch.tier].name) : rows.channel(touch);
+  }
+  add(5, text_datum(channels.c_str()), false);
+}
+
+void Decided::assign_nulls(BatchColumn &column, std::size_t count) {
+  column.values.assign(count, Datum(0));
+  column.nulls.assign(count, true);
 }
 
 Ledger::Ledger(const Binding &binding, std::size_t bytes)
@@ -193,6 +245,7 @@ Ledger::Ledger(const Binding &binding, std::size_t bytes)
       credits_(relation_name(binding.spec.storage->credits)),
       decisions_history_(relation_name(binding.spec.storage->decisions_history)),
       credits_history_(relation_name(binding.spec.storage->credits_history)),
+      header_columns_(common_columns(binding.spec.storage->decisions, binding.spec.storage->decisions_history)),
       credit_columns_(common_columns(binding.spec.storage->credits, binding.spec.storage->credits_history)),
       collation_(pg::collate(id_collation(binding))) {}
 
@@ -206,6 +259,14 @@ std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, con
       carried += joined({", credit.", pg::quoted(binding_.spec.carry[i])});
       columns.push_back(binding_.carried[i]->oid);
     }
+  const auto also = [&](const char *what, const std::vector<Column> &kept) {
+    for (const Column &column : kept) {
+      carried += joined({", ", what, ".", column.quoted});
+      columns.push_back(column.type.oid);
+    }
+  };
+  also("credit", binding_.credit_columns);
+  also("decision", binding_.header_columns);
   const auto query = [&](const Given &given, const std::string &at) {
     return joined({("SELECT given.number, decision.conversion_time, decision.outcome, decision.kind, decision.tier,"
                     " decision.value, decision.decided_at, credit.credit_position, credit.tier, credit.touch_id,"
@@ -342,8 +403,8 @@ void Ledger::supersede(const Claims &claims, const std::vector<Kept> &gone, cons
   const std::string by = given.also(INT8OID, {Int64GetDatum(run), false});
   given.execute(
       joined({"WITH gone AS (DELETE FROM ", decisions_, " AS decision", where("decision"),
-              " RETURNING decision.*, given.superseded_at) INSERT INTO ", decisions_history_, " (", kHeaderColumns,
-              ", superseded_at, superseded_by) SELECT ", kHeaderColumns, ", superseded_at, ", by, " FROM gone"}));
+              " RETURNING decision.*, given.superseded_at) INSERT INTO ", decisions_history_, " (", header_columns_,
+              ", superseded_at, superseded_by) SELECT ", header_columns_, ", superseded_at, ", by, " FROM gone"}));
 }
 
 void Ledger::insert(const Decided &decided, const std::vector<std::uint32_t> &conversions,
@@ -392,12 +453,20 @@ void Ledger::insert_headers(const Decided &decided, const std::vector<std::uint3
              return binding_.value ? pg::Param{batch.value.values[i], batch.value.nulls[i] != 0} : pg::Param{};
            })
       .add_time("decided_at", [&](std::uint32_t i) { return at[i]; });
+  std::string besides;
+  for (std::size_t c = 0; c < binding_.header_columns.size(); ++c) {
+    const Column &column = binding_.header_columns[c];
+    besides += ", " + column.quoted;
+    given.add(column.quoted, column.type, [&, c](std::uint32_t i) {
+      return pg::Param{decided.header_values[c].values[i], decided.header_values[c].nulls[i] != 0};
+    });
+  }
   const std::string version = given.also(INT4OID, {Int32GetDatum(binding_.spec.version), false});
   const std::string by = given.also(INT8OID, {Int64GetDatum(run), false});
-  given.execute(joined({"INSERT INTO ", decisions_, " (", kHeaderColumns,
+  given.execute(joined({"INSERT INTO ", decisions_, " (", kHeaderColumns, besides,
                         (") SELECT conversion_id, conversion_time, outcome, kind, tier,"
                          " pg_catalog.justify_hours(lookback * interval '1 microsecond'), value, "),
-                        version, ", decided_at, ", by, " FROM ", given.rows()}));
+                        version, ", decided_at, ", by, besides, " FROM ", given.rows()}));
 }
 
 void Ledger::insert_credits(const Decided &decided, const std::vector<std::uint32_t> &conversions,
@@ -410,6 +479,9 @@ void Ledger::insert_credits(const Decided &decided, const std::vector<std::uint3
       for (std::size_t k = 0; k < decided.carried.size(); ++k)
         if (!decided.carried[k].nulls[c])
           bytes += binding_.carried[k]->size(decided.carried[k].values[c]);
+      for (std::size_t k = 0; k < decided.credit_values.size(); ++k)
+        if (!decided.credit_values[k].nulls[c])
+          bytes += binding_.credit_columns[k].type.size(decided.credit_values[k].values[c]);
       credits.push_back(c);
       if (bytes < bytes_)
         continue;
@@ -447,6 +519,10 @@ void Ledger::insert_slice(const Decided &decided, std::vector<std::uint32_t> cre
       given.add(pg::quoted(binding_.spec.carry[i]), *binding_.carried[i], [&](std::uint32_t c) {
         return pg::Param{decided.carried[i].values[c], decided.carried[i].nulls[c] != 0};
       });
+  for (std::size_t i = 0; i < binding_.credit_columns.size(); ++i)
+    given.add(binding_.credit_columns[i].quoted, binding_.credit_columns[i].type, [&, i](std::uint32_t c) {
+      return pg::Param{decided.credit_values[i].values[c], decided.credit_values[i].nulls[c] != 0};
+    });
   given.execute(joined({"INSERT INTO ", credits_, " (", given.names(), ") SELECT * FROM ", given.rows()}));
 }
 

@@ -13,6 +13,8 @@ public:
   Decided(const Binding &binding, const Batch &batch, Crediting &crediting);
   /// Adds the decision of the next conversion of the batch.
   void add(const core::Decision &decision, TouchRowStore &rows);
+  /// For columns that something else fills: all null.
+  static void assign_nulls(BatchColumn &column, std::size_t count);
 
   struct Header {
     bool attributed;
@@ -35,8 +37,13 @@ public:
   pg::Context memory;
   std::vector<Header> headers; ///< of the batch's conversions, in its order
   std::vector<Credit> credits;
-  std::vector<BatchColumn> carried; ///< of each credit, by RuleSpec::carry
-  std::vector<Datum> tier_names;    ///< text
+  std::vector<BatchColumn> carried;       ///< of each credit, by RuleSpec::carry
+  std::vector<BatchColumn> header_values; ///< of each header, by Binding::header_columns; enrich() fills its own
+  std::vector<BatchColumn> credit_values; ///< of each credit, by Binding::credit_columns; enrich() fills them
+  std::vector<Datum> tier_names;          ///< text
+
+private:
+  void add_path_summary(const core::Decision &decision, const TouchRowStore &rows);
 };
 
 /// A decision that is kept.
@@ -85,8 +92,8 @@ private:
   const Binding &binding_;
   std::size_t bytes_;
   std::string decisions_, credits_, decisions_history_, credits_history_;
-  std::string credit_columns_; ///< of the credit table, all of them
-  std::string collation_;      ///< of conversion ids
+  std::string header_columns_, credit_columns_; ///< that are kept in history
+  std::string collation_;                       ///< of conversion ids
 };
 
 } // namespace attribution::engine

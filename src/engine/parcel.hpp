@@ -78,12 +78,21 @@ void for_each_field(Archive &archive, Spec &tier) {
 }
 
 template <class Archive, class Spec>
+requires std::is_same_v<std::remove_const_t<Spec>, EnrichmentSpec>
+void for_each_field(Archive &archive, Spec &enrichment) {
+  auto &[name, dimension, match, given, of_touch, columns, names, valid_from, valid_to, valid_during] = enrichment;
+  archive(name, dimension, match, given, of_touch, columns, names, valid_from, valid_to, valid_during);
+}
+
+template <class Archive, class Spec>
 requires std::is_same_v<std::remove_const_t<Spec>, RuleSpec>
 void for_each_field(Archive &archive, Spec &rule) {
   auto &[name, version, owner, conversions, id_column, time_column, filter, path, model, empty, value_column, channel,
-         carry, installation_key, reattribution_window, allowed_lateness, horizon, storage, tiers] = rule;
+         carry, installation_key, reattribution_window, allowed_lateness, horizon, storage, tiers, enrichments,
+         path_summary] = rule;
   archive(name, version, owner, conversions, id_column, time_column, filter, path, model, empty, value_column, channel,
-          carry, installation_key, reattribution_window, allowed_lateness, horizon, storage, tiers);
+          carry, installation_key, reattribution_window, allowed_lateness, horizon, storage, tiers, enrichments,
+          path_summary);
 }
 
 } // namespace attribution::engine

@@ -330,6 +330,46 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
          "\"?time\" DESC, \"?id\"" + c_collate(tier.id) + " DESC LIMIT " + param(kParamLimit);
 }
 
+std::string dimension_rows(const Binding &binding, const BoundEnrichment &enrichment, const std::string &given,
+                           const std::string &empty) {
+  const std::string time = "given.\"?time\"";
+  const auto name = [](const Column &column) { return "dimension." + column.quoted; };
+  std::string columns, joins, where, order;
+  const auto then_by_text = [&](const Column &column) {
+    order += joined({", ", name(column), " IS NULL, pg_catalog.concat(", name(column), ") COLLATE pg_catalog.\"C\""});
+  };
+  for (std::size_t i = 0; i < enrichment.match.size(); ++i) {
+    const Column &match = enrichment.match[i];
+    const std::string key = "given.\"?key" + std::to_string(i + 1) + "\"";
+    joins += joined(
+        {i == 0 ? "" : " AND ", name(match), pg::collate(match.type.collation), " ", enrichment.equality[i], " ", key});
+    where += joined({i == 0 ? "" : " AND ", "NOT ", is_empty(binding, key, enrichment.given_types[i], empty)});
+  }
+  if (enrichment.valid_from) {
+    const std::string from = name(*enrichment.valid_from);
+    where += joined({" AND (", from, " IS NULL OR ", from, " <= ", time, ")"});
+    order += joined({", ", from, " DESC NULLS LAST"});
+  }
+  if (enrichment.valid_to) {
+    const std::string to = name(*enrichment.valid_to);
+    where += joined({" AND (", to, " IS NULL OR ", time, " < ", to, ")"});
+    order += joined({", ", to, " NULLS LAST"});
+  }
+  if (enrichment.valid_during) {
+    const std::string during = name(*enrichment.valid_during);
+    where += joined({" AND ", during, " @> ", time});
+    order += joined({", pg_catalog.lower(", during, ") DESC NULLS LAST, pg_catalog.upper(", during, ") NULLS LAST"});
+    then_by_text(*enrichment.valid_during);
+  }
+  for (const Column &column : enrichment.columns) {
+    columns += ", " + name(column);
+    then_by_text(column);
+  }
+  return joined({"SELECT ", enrichment.is_unique ? "" : "DISTINCT ON (given.\"?number\") ", "given.\"?number\"",
+                 columns, " FROM ", given, " JOIN ", enrichment.dimension.name, " AS dimension ON ", joins, " WHERE ",
+                 where, enrichment.is_unique ? "" : " ORDER BY given.\"?number\"" + order});
+}
+
 std::string condition_on(const Relation &relation, const char *alias, const std::string &condition) {
   return "SELECT FROM " + relation.name + " AS " + alias + " WHERE " + embed(condition);
 }

@@ -61,6 +61,12 @@ enum TouchParam : int {
 /// Touchpoints of one tier for a batch of conversions; with their channels, if those are wanted, in the last column.
 std::string touchpoints_of(const Binding &binding, std::size_t tier, Search search, bool channels);
 
+/// What a dimension has to `given` (Given::rows() of "?number", "?time", "?key1" ..), one row a number at most: the
+/// number and the columns. `empty`: the parameter of the empty values. Of rows that hold at a time the one that began
+/// last, then the one that ends first, then the least by text.
+std::string dimension_rows(const Binding &binding, const BoundEnrichment &enrichment, const std::string &given,
+                           const std::string &empty);
+
 /// The channel of touchpoints that have none.
 constexpr const char *kNoChannel = "(not set)";
 /// The channel of a touchpoint, as text, for a query over "touch".

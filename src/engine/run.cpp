@@ -2,6 +2,7 @@
 
 #include "core/ladder.hpp"
 #include "engine/decider.hpp"
+#include "engine/enrichment.hpp"
 #include "engine/installations.hpp"
 #include "pg/transaction.hpp"
 
@@ -42,14 +43,15 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
     const pg::FreshSnapshot snapshot;
     read_claimed(binding, claims, limits.batch_bytes, claimed);
     Installations(binding, GetUserId(), claims.size()).tell(claimed.batch);
-    const core::Keep keep = keep_for(binding);
-    IndexTouchSource source(binding, GetUserId(), claims.size(), reads_channels(binding), keep, limits.candidates,
+    const core::Keep keep = keep_to_store(binding);
+    IndexTouchSource source(binding, GetUserId(), claims.size(), stores_channels(binding), keep, limits.candidates,
                             limits.touch_index);
     Decider decider(binding, source, keep, limits.memory);
     decider.decide(claimed.batch, [&](std::uint32_t, const core::Decision &decision, TouchRowStore &rows) {
       decided.add(decision, rows);
     });
     result.ways = source.ways();
+    enrich(decided);
     kept = ledger.read(claims, claimed, decided);
   }
   for (const Decided::Header &header : decided.headers)

@@ -57,18 +57,45 @@ private:
   int column_ = 1;
 };
 
+void load_enrichments(RuleSpec &rule) {
+  const pg::Rows rows =
+      pg::query("SELECT enrichment, dimension::pg_catalog.oid, match::pg_catalog.text[],"
+                " COALESCE(conversion_match, touch_match)::pg_catalog.text[], touch_match IS NOT NULL,"
+                " columns::pg_catalog.text[], names::pg_catalog.text[], valid_from::pg_catalog.text,"
+                " valid_to::pg_catalog.text, valid_during::pg_catalog.text FROM attribution.enrichment"
+                " WHERE rule = $1 AND version = $2 ORDER BY enrichment COLLATE pg_catalog.\"C\"",
+                {TEXTOID, INT4OID},
+                {{pg::call([&] { return CStringGetTextDatum(rule.name.c_str()); }), false},
+                 {Int32GetDatum(rule.version), false}});
+  for (std::uint64_t row = 0; row < rows.count; ++row) {
+    Columns columns(rows, row);
+    EnrichmentSpec enrichment;
+    enrichment.name = columns.get_text();
+    enrichment.dimension = columns.get_oid();
+    enrichment.match = columns.get_texts();
+    enrichment.given = columns.get_texts();
+    enrichment.of_touch = columns.get_bool();
+    enrichment.columns = columns.get_texts();
+    enrichment.names = columns.get_texts();
+    enrichment.valid_from = columns.get_text();
+    enrichment.valid_to = columns.get_text();
+    enrichment.valid_during = columns.get_text();
+    rule.enrichments.push_back(std::move(enrichment));
+  }
+}
+
 } // namespace
 
 RuleSpec load_spec(Datum rule_name, Datum overrides) {
-  const pg::Rows rows =
-      pg::query("SELECT rule, version, owner, conversions, id_column, time_column, filter, path,"
-                " model, channel, empty, value_column, carry, installation_key, reattribution_window,"
-                " allowed_lateness, conversions_horizon, decisions, credits, decisions_history,"
-                " credits_history, pending, installations, refiltered, tier, touchpoints, touch_id_column, "
-                "touch_time_column, match, conversion_match,"
-                " conflict, conversion_conflict, touch_filter, predicate, lookback_column,"
-                " lookback, skew, strict, horizon FROM attribution._spec($1, $2)",
-                {TEXTOID, JSONBOID}, {{rule_name, false}, {overrides, false}});
+  const pg::Rows rows = pg::query(
+      "SELECT rule, version, owner, conversions, id_column, time_column, filter, path,"
+      " model, channel, empty, value_column, carry, installation_key, reattribution_window,"
+      " allowed_lateness, conversions_horizon, decisions, credits, decisions_history,"
+      " credits_history, pending, installations, refiltered, path_summary, tier, touchpoints, touch_id_column, "
+      "touch_time_column, match, conversion_match,"
+      " conflict, conversion_conflict, touch_filter, predicate, lookback_column,"
+      " lookback, skew, strict, horizon FROM attribution._spec($1, $2)",
+      {TEXTOID, JSONBOID}, {{rule_name, false}, {overrides, false}});
   RuleSpec rule;
   for (std::uint64_t row = 0; row < rows.count; ++row) {
     Columns columns(rows, row);
@@ -94,6 +121,7 @@ RuleSpec load_spec(Datum rule_name, Datum overrides) {
                        &storage.pending, &storage.installations})
       *table = columns.get_oid();
     storage.refiltered = columns.get_bool();
+    rule.path_summary = columns.get_bool();
     if (OidIsValid(storage.decisions))
       rule.storage = storage;
     if (columns.at_null()) // a rule without tiers
@@ -116,6 +144,7 @@ RuleSpec load_spec(Datum rule_name, Datum overrides) {
     tier.horizon = columns.get_time();
     rule.tiers.push_back(std::move(tier));
   }
+  load_enrichments(rule);
   return rule;
 }
 

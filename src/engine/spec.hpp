@@ -20,6 +20,16 @@ struct TierSpec {
   std::optional<core::Micros> horizon; ///< touchpoints before it are gone
 };
 
+/// Columns of a dimension table that decisions keep.
+struct EnrichmentSpec {
+  std::string name;
+  Oid dimension = InvalidOid;
+  std::vector<std::string> match, given;   ///< same length; given: columns of the conversion, or that the rule carries
+  bool of_touch = false;                   ///< the latter: it enriches credits
+  std::vector<std::string> columns, names; ///< same length; what decisions call them
+  std::string valid_from, valid_to, valid_during; ///< empty: none
+};
+
 /// The tables that keep what a rule decides.
 struct StorageSpec {
   Oid decisions = InvalidOid, credits = InvalidOid;
@@ -44,7 +54,9 @@ struct RuleSpec {
   core::Micros reattribution_window = 0, allowed_lateness = 0;
   std::optional<core::Micros> horizon; ///< conversions before it are gone
   std::optional<StorageSpec> storage;
-  std::vector<TierSpec> tiers; ///< strongest first
+  std::vector<TierSpec> tiers;             ///< strongest first
+  std::vector<EnrichmentSpec> enrichments; ///< by name
+  bool path_summary = false;               ///< decisions keep what the path was
 };
 
 /// Reads a rule's active version, or the draft of a rule that has none yet, as the present user. `overrides` is the

@@ -76,10 +76,14 @@ Datum attribution_check(PG_FUNCTION_ARGS) {
       kKeys,
       kUsed,
       kFilterColumns,
-      kImmutable
+      kImmutable,
+      kHeaderNames,
+      kHeaderTypes,
+      kCreditNames,
+      kCreditTypes
     };
-    pg::ResultSet result(
-        fcinfo, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID});
+    pg::ResultSet result(fcinfo, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+                                  TEXTARRAYOID, BOOLOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID});
     const BoundRule rule(required(fcinfo, 0, "rule"), required(fcinfo, 1, "overrides"));
     const engine::Binding &binding = rule.binding();
     const bool immutable = engine::check(binding, rule.reader());
@@ -98,6 +102,17 @@ Datum attribution_check(PG_FUNCTION_ARGS) {
     result.set(kUsed, engine::text_array(binding.used).value);
     result.set(kFilterColumns, engine::text_array(binding.filter_columns).value);
     result.set(kImmutable, BoolGetDatum(immutable));
+    const auto set_kept = [&](const std::vector<engine::Column> &columns, int names_at, int types_at) {
+      std::vector<std::string> names, definitions;
+      for (const engine::Column &column : columns) {
+        names.push_back(column.name);
+        definitions.push_back(column_type(column.type));
+      }
+      result.set(static_cast<std::size_t>(names_at), engine::text_array(names).value);
+      result.set(static_cast<std::size_t>(types_at), engine::text_array(definitions).value);
+    };
+    set_kept(binding.header_columns, kHeaderNames, kHeaderTypes);
+    set_kept(binding.credit_columns, kCreditNames, kCreditTypes);
     result.put();
     return Datum(0);
   });
