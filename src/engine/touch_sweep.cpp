@@ -77,7 +77,7 @@ private:
   template <class Value> std::uint32_t find(std::uint64_t hash, Value value) const {
     return index_.find(hash, [&](std::uint32_t group) {
       for (std::size_t i = 0; i < keys_.size(); ++i)
-        if (!keys_[i].same(value(i), key(firsts_[group], i)))
+        if (!keys_[i].same(value(i), group_keys_[group * keys_.size() + i]))
           return false;
       return true;
     });
@@ -94,7 +94,7 @@ private:
   std::size_t memory_, bytes_ = 0;
   MemoryContext context_;
   core::HashIndex index_;                ///< of groups
-  std::vector<std::uint32_t> firsts_;    ///< a conversion of each group
+  std::vector<Datum> group_keys_;        ///< by group, then by pair
   std::vector<std::uint32_t> groups_of_; ///< by conversion
   std::vector<Swept> found_;
   std::vector<std::size_t> begins_; ///< of groups, once in order
@@ -109,7 +109,8 @@ void SweptTier::want(std::uint32_t conversion) {
   std::uint32_t group = pg::call([&] { return find(hashed, value); });
   if (group == kNone) {
     group = index_.add(hashed);
-    firsts_.push_back(conversion);
+    for (std::size_t i = 0; i < keys_.size(); ++i)
+      group_keys_.push_back(value(i));
   }
   groups_of_[conversion] = group;
 }
@@ -150,10 +151,10 @@ bool SweptTier::over() const {
 }
 
 bool SweptTier::arrange(const pg::Type &id) {
-  begins_.assign(firsts_.size() + 1, 0);
+  begins_.assign(index_.size() + 1, 0);
   for (const Swept &touch : found_)
     ++begins_[touch.group + 1];
-  for (std::size_t group = 0; group < firsts_.size(); ++group)
+  for (std::size_t group = 0; group < index_.size(); ++group)
     begins_[group + 1] += begins_[group];
   std::vector<Swept> ordered(found_.size());
   std::vector<std::size_t> next(begins_.begin(), begins_.end() - 1);
@@ -163,7 +164,7 @@ bool SweptTier::arrange(const pg::Type &id) {
 
   const pg::Order ids(id.oid);
   const bool exact = static_cast<bool>(pg::Exact::of(id));
-  for (std::size_t group = 0; group < firsts_.size(); ++group) {
+  for (std::size_t group = 0; group < index_.size(); ++group) {
     pg::check_for_interrupts();
     const std::span<Swept> touches(found_.begin() + static_cast<std::ptrdiff_t>(begins_[group]),
                                    begins_[group + 1] - begins_[group]);
