@@ -174,7 +174,7 @@ WITH eligible AS (
     FROM path
 ), weighed AS (
     -- Models.
-    SELECT *, CASE WHEN in_path THEN {self.weight()} ELSE 0 END AS weight
+    SELECT *, CASE WHEN in_path THEN ({self.weight()})::float8 ELSE 0 END AS weight
     FROM (SELECT *, touch_position AS i, path_length AS n FROM placed) AS placed
     WINDOW here AS (PARTITION BY conversion_id, in_path)
 )
