@@ -31,6 +31,7 @@ GRANT EXECUTE ON FUNCTION
   attribution._check_model(text),
   attribution.decisions_as_of(text, timestamptz),
   attribution._kept(text),
+  attribution._divides(text),
   attribution.diff(text, jsonb, timestamptz, timestamptz, name[]),
   attribution._outlook(text, timestamptz, timestamptz, jsonb),
   attribution._stored(text, timestamptz, timestamptz, name[]),

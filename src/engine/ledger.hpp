@@ -10,13 +10,15 @@ namespace attribution::engine {
 /// What was decided of a batch, as columns: so it goes into a statement's parameters.
 class Decided {
 public:
-  Decided(const Binding &binding, const Batch &batch, Crediting &crediting);
-  /// Adds the decision of the next conversion of the batch.
+  /// `most`: bytes that credits may take.
+  Decided(const Binding &binding, const Batch &batch, Crediting &crediting, std::size_t most);
+  /// Adds the decision of the next conversion of the batch. Once there is no room for more, none is added.
   void add(const core::Decision &decision, TouchRowStore &rows);
+  bool is_full() const noexcept { return bytes_ >= most_; }
 
   struct Header {
     bool attributed;
-    std::uint32_t tier;         ///< of the first credit; none for organic
+    std::uint32_t tier;         ///< of the most credit, and of equal ones the newest; none for organic
     std::uint32_t first, count; ///< its credits
   };
   struct Credit {
@@ -37,6 +39,9 @@ public:
   std::vector<Credit> credits;
   std::vector<BatchColumn> carried; ///< of each credit, by RuleSpec::carry
   std::vector<Datum> tier_names;    ///< text
+
+private:
+  std::size_t most_, bytes_ = 0;
 };
 
 /// A decision that is kept.
