@@ -43,6 +43,34 @@ SELECT count(*) FROM (SELECT conversion_id::text, touch_id::text, credit FROM sh
 CALL attribution.reattribute('orders', as_of => '2026-02-10');
 SELECT count(*) FROM shop.orders_decisions_history;
 
+-- One row a conversion: the touchpoint with the most credit, of equal ones the newest.
+SELECT conversion_id, tier, touch_id, credit, value, campaign FROM shop.orders_attribution ORDER BY 1;
+-- Every change of a credit is a move.
+SELECT * FROM attribution.diff('orders', by => '{campaign}');
+SELECT * FROM attribution.diff('orders', '{"model": "linear"}', by => '{campaign}');
+SELECT * FROM attribution.diff('orders', '{"model": "last_touch"}', by => '{campaign}');
+SELECT * FROM attribution.diff('orders', '{"model": "position_based(0.4, 0.4)"}');
+
+-- Credits that do not fit into memory are decided and kept a few conversions at a time; nothing is lost or set aside.
+CREATE TABLE shop.visits (id int PRIMARY KEY, at timestamptz NOT NULL, person int);
+CREATE TABLE shop.calls (id int PRIMARY KEY, at timestamptz NOT NULL, person int);
+CREATE INDEX ON shop.visits USING touch (person, at);
+INSERT INTO shop.visits SELECT n, timestamptz '2026-01-01' + n % 40 * interval '1 hour', n / 40 FROM generate_series(40, 8039) AS n;
+INSERT INTO shop.calls SELECT n, '2026-01-05', n FROM generate_series(1, 200) AS n;
+SELECT attribution.create_rule('calls', 'shop.calls', 'id', 'at', model => 'linear');
+SELECT attribution.add_tier('calls', 'visit', 'shop.visits', '{person}', '7 days');
+SELECT attribution.activate('calls');
+SET attribution.work_mem = '64kB';
+SET client_min_messages = warning;
+CALL attribution.run('calls', '2026-02-10');
+RESET client_min_messages;
+SELECT count(*), count(DISTINCT conversion_id), round(sum(credit)::numeric, 6) AS sum FROM shop.calls_credits;
+SELECT count(*) FROM attribution.dead_letters;
+SELECT count(*) AS conversions, sum(cardinality(path)) AS touchpoints FROM attribution.conversion_paths('calls');
+RESET attribution.work_mem;
+SELECT bool_and(batches > 1) AS in_batches FROM (SELECT count(DISTINCT decided_at) AS batches FROM shop.calls_decisions) AS b;
+SELECT attribution.drop_rule('calls', keep_decisions => false);
+
 -- Values are shared to the last digit.
 SELECT conversion_id, attribution.share(value, credits) FROM attribution.conversion_paths('orders', overrides => '{"model": "linear"}') ORDER BY 1;
 SELECT attribution.share(10, '{0.3333333333333333,0.3333333333333333,0.3333333333333333}'), attribution.share(-0.05, '{0.5,0.5}'),
