@@ -93,6 +93,26 @@ SELECT * FROM attribution.path_lengths('orders');
 SELECT * FROM attribution.time_lags('orders', step => '7 days');
 SELECT attribution.transform_path('{D,A,B,B,C,D,C,C}', '{frequency}'), attribution.path_places('{D,A,B,B,C,D,C,C}', '{exposure,trim_long(4)}');
 SELECT attribution.transform_path('{a}', '{shuffle}');
+-- Channels otherwise: by a column of the touchpoints. An expression it can not be: it runs as the rule's owner.
+SELECT path, conversions, nulls FROM attribution.paths('orders', channel => 'campaign');
+SELECT channel, conversions FROM attribution.compare_models('orders', NULL, NULL, '{last_touch}', '{"channel": "campaign"}');
+SELECT DISTINCT path FROM attribution.conversion_paths('orders', overrides => '{"channel": ""}') ORDER BY 1; -- tiers
+SELECT attribution.conversion_paths('orders', overrides => '{"channel": "nothing"}');
+SELECT attribution.conversion_paths('orders', overrides => '{"channel": "upper(campaign)"}');
+
+-- A touchpoint's own lookback, and whose device it was, count for null paths as well; a predicate needs a conversion.
+CREATE TABLE shop.views (id int PRIMARY KEY, at timestamptz NOT NULL, address text, device text, lasts interval);
+CREATE TABLE shop.opens (id int PRIMARY KEY, at timestamptz NOT NULL, address text, device text);
+INSERT INTO shop.views VALUES (1, '2026-01-01', 'x', 'a', '1 day'), (2, '2026-01-05', 'x', 'a', NULL), (3, '2026-01-05', 'y', 'a', NULL),
+  (4, '2026-01-06', 'y', 'b', NULL), (5, '2026-01-07', 'z', '', NULL), (6, '2026-01-07', 'w', 'c', NULL), (7, '2026-01-06', '', 'c', NULL);
+INSERT INTO shop.opens VALUES (1, '2026-01-08', 'y', 'b'), (2, '2026-01-08', 'z', 'd'), (3, '2026-01-07', 'w', 'c');
+SELECT attribution.create_rule('opens', 'shop.opens', 'id', 'at');
+SELECT attribution.add_tier('opens', 'view', 'shop.views', '{address}', '7 days', conflict => '{device}', lookback_column => 'lasts',
+  predicate => 'conversion.at - touch.at > interval ''1 hour''');
+SELECT conversion_id, touch_ids FROM attribution.conversion_paths('opens') ORDER BY 1;
+SELECT * FROM attribution.null_paths('opens') ORDER BY 2;
+SELECT attribution.drop_rule('opens');
+
 -- The mapping is a table: what it says now counts.
 UPDATE shop.campaigns SET channel = 'search' WHERE channel LIKE '%search';
 SELECT path FROM attribution.conversion_paths('orders') WHERE conversion_id = '1';

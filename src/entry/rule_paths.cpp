@@ -1,7 +1,7 @@
 // Whole paths of a rule: conversion_paths(), null_paths(), compare_models(); and transform_path(), of anybody's.
 #include "core/path_transform.hpp"
 #include "core/sum.hpp"
-#include "engine/expression.hpp"
+#include "engine/null_paths.hpp"
 #include "engine/whole_paths.hpp"
 #include "entry/bound_rule.hpp"
 #include "entry/models.hpp"
@@ -67,73 +67,6 @@ std::vector<core::NamedStep> transformed(FunctionCallInfo fcinfo) {
   return path;
 }
 
-/// The touchpoints of keys without a conversion, by the rule's strongest tier: those within its lookback of the key's
-/// last. $1, $2: the range; $3: the empty values; $4: the lookback, int8.
-std::string null_paths(const engine::Binding &binding) {
-  using engine::joined;
-  const engine::BoundTier &tier = binding.tiers.front();
-  const engine::TierSpec &spec = binding.spec.tiers.front();
-  const std::string time = "touch." + tier.time.quoted;
-  const std::string channel =
-      binding.spec.channel.empty() ? "pg_catalog.quote_literal('')" : engine::channel_of(binding);
-  std::string keys, key_names, conditions, matches;
-  for (std::size_t i = 0; i < tier.match.size(); ++i) {
-    const engine::Pair &pair = tier.match[i];
-    const std::string name = joined({"\"?key", std::to_string(i), "\""});
-    keys += joined({"touch.", pair.touch.quoted, " AS ", name, ", "});
-    key_names += joined({i == 0 ? "" : ", ", name});
-    conditions += joined({" AND touch.", pair.touch.quoted, " IS NOT NULL AND NOT pg_catalog.concat(touch.",
-                          pair.touch.quoted, ") COLLATE pg_catalog.\"C\" = ANY ($3)"});
-    matches += joined({" AND conversion.", binding.columns[pair.conversion].quoted,
-                       pg::collate(pair.touch.type.collation), " ", pair.equality, " touch.", name});
-  }
-  const std::string filter = spec.filter.empty() ? "" : " AND " + engine::embed(spec.filter);
-  const std::string conversion_filter = binding.spec.filter.empty() ? "" : " AND " + engine::embed(binding.spec.filter);
-  const std::string id = OidIsValid(tier.id.type.collation) ? "\"?id\" COLLATE pg_catalog.\"C\"" : "\"?id\"";
-  return joined({"SELECT pg_catalog.array_agg(\"?channel\" ORDER BY \"?time\", ",
-                 id,
-                 "), pg_catalog.array_agg(pg_catalog.concat(\"?id\") ORDER BY \"?time\", ",
-                 id,
-                 "), pg_catalog.array_agg(\"?time\" ORDER BY \"?time\", ",
-                 id,
-                 ") FROM (SELECT *, pg_catalog.max(\"?time\") OVER (",
-                 "PARTITION BY ",
-                 key_names,
-                 ") AS \"?last\" FROM (SELECT DISTINCT ",
-                 keys,
-                 time,
-                 " AS \"?time\", touch.",
-                 tier.id.quoted,
-                 " AS \"?id\", ",
-                 channel,
-                 " AS \"?channel\" FROM ",
-                 tier.touchpoints.name,
-                 " AS touch WHERE ",
-                 time,
-                 " >= $1 AND ",
-                 time,
-                 " < $2 AND pg_catalog.isfinite(",
-                 time,
-                 ") AND touch.",
-                 tier.id.quoted,
-                 " IS NOT NULL",
-                 conditions,
-                 filter,
-                 ") AS touch WHERE NOT EXISTS (SELECT FROM ",
-                 binding.conversions.name,
-                 " AS conversion WHERE conversion.",
-                 binding.time.quoted,
-                 " >= $1 AND conversion.",
-                 binding.time.quoted,
-                 " < $2",
-                 matches,
-                 conversion_filter,
-                 ")) AS touch WHERE \"?last\" - \"?time\" <= ",
-                 "$4",
-                 " * interval '1 microsecond' GROUP BY ",
-                 key_names});
-}
-
 } // namespace
 
 // Arguments: rule, since, until, overrides.
@@ -183,7 +116,7 @@ Datum attribution_null_paths(PG_FUNCTION_ARGS) {
     const engine::Binding &binding = rule.binding();
     if (binding.tiers.empty())
       return Datum(0);
-    const pg::Plan plan(null_paths(binding), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, INT8OID});
+    const pg::Plan plan(engine::null_paths(binding), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, INT8OID});
     plan.refuse_volatile("null paths of rule \"" + binding.spec.name + "\"");
     plan.check_reader(rule.reader());
     pg::Cursor cursor(plan, {{TimestampTzGetDatum(range.since), false},
