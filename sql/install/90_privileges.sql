@@ -62,7 +62,10 @@ GRANT EXECUTE ON FUNCTION
   attribution.shapley(text[], float8, float8),
   attribution.shapley_ordered(text[], float8),
   attribution.shapley_ordered(text[], float8, float8),
-  attribution.shapley_conversion_rate(text[], float8, float8, float8)
+  attribution.shapley_conversion_rate(text[], float8, float8, float8),
+  attribution.path_assists(text[], float8),
+  attribution.length_counts(text[], float8, float8),
+  attribution.lag_counts(interval, float8, float8, interval)
 TO attribution_reader;
 
 -- A rule is run by whoever has its owner's privileges; the functions and the guards see to that.

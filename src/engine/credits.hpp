@@ -47,8 +47,7 @@ private:
 /// Divides the credit for decisions by the rule's model.
 class Crediting {
 public:
-  explicit Crediting(const Binding &binding)
-      : channels_(binding), divider_(binding.rule.model, channels_.table()) {}
+  explicit Crediting(const Binding &binding) : channels_(binding), divider_(binding.rule.model, channels_.table()) {}
 
   /// Whether several processes may divide side by side.
   bool is_parallel_safe() const { return !author_ || author_.is_parallel_safe(); }

@@ -49,7 +49,9 @@ public:
 
   /// Says that the touchpoints of a conversion are wanted.
   void want(std::uint32_t conversion);
-  bool is_wanted(std::uint32_t conversion) const { return groups_of_.size() > conversion && groups_of_[conversion] != kNone; }
+  bool is_wanted(std::uint32_t conversion) const {
+    return groups_of_.size() > conversion && groups_of_[conversion] != kNone;
+  }
 
   bool row(TupleTableSlot *slot) noexcept override;
   /// Puts what was found in order. False if there are touchpoints that it can't tell apart.
@@ -123,7 +125,8 @@ bool SweptTier::row(TupleTableSlot *slot) noexcept {
   const std::uint32_t group = find(hash(value), value);
   if (group == kNone)
     return true;
-  Swept touch{DatumGetTimestampTz(slot->tts_values[kSweepTime - 1]), slot->tts_values[kSweepId - 1], tier_channel_, group};
+  Swept touch{DatumGetTimestampTz(slot->tts_values[kSweepTime - 1]), slot->tts_values[kSweepId - 1], tier_channel_,
+              group};
   if (!tier_.id.type.by_value) {
     MemoryContext outer = MemoryContextSwitchTo(context_);
     touch.id = datumCopy(touch.id, false, tier_.id.type.length);
@@ -171,8 +174,8 @@ bool SweptTier::arrange(const pg::Type &id) {
     std::ranges::sort(touches, [&](const Swept &a, const Swept &b) {
       return a.time != b.time ? a.time < b.time : ids(a.id, b.id) < 0;
     });
-    // One touchpoint as two rows: the least by text counts, which is one as good as the other if all that is kept is the
-    // same.
+    // One touchpoint as two rows: the least by text counts, which is one as good as the other if all that is kept is
+    // the same.
     for (std::size_t i = 1; i < touches.size(); ++i)
       if (touches[i - 1].time == touches[i].time && ids(touches[i - 1].id, touches[i].id) == 0 &&
           (!exact || touches[i - 1].channel != touches[i].channel))

@@ -9,10 +9,10 @@ namespace attribution::engine {
 
 /// What reading may take at a time.
 struct PathLimits {
-  std::uint32_t conversions;      ///< that touchpoints are looked for
-  std::size_t conversion_bytes;   ///< of the conversions' values
-  std::size_t candidate_bytes;    ///< of what touch indexes find
-  std::size_t touchpoint_bytes;   ///< of touchpoints that are kept
+  std::uint32_t conversions;    ///< that touchpoints are looked for
+  std::size_t conversion_bytes; ///< of the conversions' values
+  std::size_t candidate_bytes;  ///< of what touch indexes find
+  std::size_t touchpoint_bytes; ///< of touchpoints that are kept
 };
 
 class WholePaths {

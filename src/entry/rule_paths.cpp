@@ -34,7 +34,8 @@ struct Range {
 };
 
 engine::WholePaths whole_paths(const BoundRule &rule) {
-  return {rule.binding(), rule.reader(),
+  return {rule.binding(),
+          rule.reader(),
           {entry::batch_size(), entry::batch_bytes(), entry::candidate_bytes(), entry::work_mem()},
           entry::is_touch_index_on()};
 }
@@ -80,28 +81,28 @@ Datum attribution_conversion_paths(PG_FUNCTION_ARGS) {
     const engine::Binding &binding = rule.binding();
     engine::WholePaths paths = whole_paths(rule);
     engine::Divider divider(binding.rule.model, paths.channels());
-    paths.for_each(
-        range.since, range.until, [&](const engine::Batch &batch, std::uint32_t i, const engine::WholePath &path) {
-          std::vector<Datum> names, ids, times, credits;
-          for (const core::PathStep &step : path.steps)
-            names.push_back(pg::text(paths.channels().name(step.channel)));
-          for (const core::Touch &touch : path.touches) {
-            ids.push_back(pg::text(binding.touch_id.text(path.rows.id(touch))));
-            times.push_back(TimestampTzGetDatum(touch.time));
-          }
-          if (!path.steps.empty())
-            for (const double credit : divider.divide(batch.times[i], path.steps))
-              credits.push_back(Float8GetDatum(credit));
-          result.set_as(kId, binding.id.type, batch.ids[i]);
-          result.set(kTime, TimestampTzGetDatum(batch.times[i]));
-          if (binding.value && !batch.value.nulls[i])
-            result.set(kValue, batch.value.values[i]);
-          result.set(kPath, array(TEXTOID, std::move(names)));
-          result.set(kTouchIds, array(TEXTOID, std::move(ids)));
-          result.set(kTouchTimes, array(TIMESTAMPTZOID, std::move(times)));
-          result.set(kCredits, array(FLOAT8OID, std::move(credits)));
-          result.put();
-        });
+    paths.for_each(range.since, range.until,
+                   [&](const engine::Batch &batch, std::uint32_t i, const engine::WholePath &path) {
+                     std::vector<Datum> names, ids, times, credits;
+                     for (const core::PathStep &step : path.steps)
+                       names.push_back(pg::text(paths.channels().name(step.channel)));
+                     for (const core::Touch &touch : path.touches) {
+                       ids.push_back(pg::text(binding.touch_id.text(path.rows.id(touch))));
+                       times.push_back(TimestampTzGetDatum(touch.time));
+                     }
+                     if (!path.steps.empty())
+                       for (const double credit : divider.divide(batch.times[i], path.steps))
+                         credits.push_back(Float8GetDatum(credit));
+                     result.set_as(kId, binding.id.type, batch.ids[i]);
+                     result.set(kTime, TimestampTzGetDatum(batch.times[i]));
+                     if (binding.value && !batch.value.nulls[i])
+                       result.set(kValue, batch.value.values[i]);
+                     result.set(kPath, array(TEXTOID, std::move(names)));
+                     result.set(kTouchIds, array(TEXTOID, std::move(ids)));
+                     result.set(kTouchTimes, array(TIMESTAMPTZOID, std::move(times)));
+                     result.set(kCredits, array(FLOAT8OID, std::move(credits)));
+                     result.put();
+                   });
     return Datum(0);
   });
 }

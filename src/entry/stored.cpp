@@ -39,10 +39,11 @@ private:
     bool divides;
   };
   static Tables find(Datum rule) {
-    const pg::Rows rows = pg::query("SELECT r.owner::oid, k.decisions::oid, k.credits::oid, k.decisions_history::oid,"
-                                    " k.credits_history::oid, k.pending::oid, attribution._divides(r.rule) FROM attribution.rule AS r,"
-                                    " attribution._kept(r.rule) AS k WHERE r.rule = $1",
-                                    {TEXTOID}, {{rule, false}});
+    const pg::Rows rows =
+        pg::query("SELECT r.owner::oid, k.decisions::oid, k.credits::oid, k.decisions_history::oid,"
+                  " k.credits_history::oid, k.pending::oid, attribution._divides(r.rule) FROM attribution.rule AS r,"
+                  " attribution._kept(r.rule) AS k WHERE r.rule = $1",
+                  {TEXTOID}, {{rule, false}});
     if (rows.count == 0) {
       const char *name = pg::call([&] { return TextDatumGetCString(rule); });
       throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "rule \"" + std::string(name) + "\" does not exist", {},
@@ -108,10 +109,12 @@ Datum attribution_decisions_as_of(PG_FUNCTION_ARGS) {
   });
 }
 
-// _stored(rule, since, until, by): what is decided, with the touchpoint of the most credit and its carried columns `by`.
+// _stored(rule, since, until, by): what is decided, with the touchpoint of the most credit and its carried columns
+// `by`.
 Datum attribution_stored(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    pg::ResultSet result(fcinfo, {TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, NUMERICOID, TEXTARRAYOID});
+    pg::ResultSet result(
+        fcinfo, {TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, NUMERICOID, TEXTARRAYOID});
     const pg::Param since{entry::required(fcinfo, 1, "since"), false};
     const pg::Param until{entry::required(fcinfo, 2, "until"), false};
     const Datum by = entry::required(fcinfo, 3, "by");
@@ -128,15 +131,17 @@ Datum attribution_stored(PG_FUNCTION_ARGS) {
                  " IS NOT NULL THEN pg_catalog.concat(c." + pg::quoted(NameStr(*DatumGetName(names[i]))) + ") END";
     const std::string same = " AS c WHERE c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time";
     const std::string credits =
-        rule.divides() ? "(SELECT CASE WHEN pg_catalog.count(*) > 1 THEN pg_catalog.string_agg(pg_catalog.concat(c.tier, '/',"
-                         " c.touch_id, '/', c.touch_time, '/', c.credit, ' '), '' ORDER BY c.credit_position) END FROM " +
-                             rule.credits() + same + ")"
-                       : "NULL::text";
+        rule.divides()
+            ? "(SELECT CASE WHEN pg_catalog.count(*) > 1 THEN pg_catalog.string_agg(pg_catalog.concat(c.tier, '/',"
+              " c.touch_id, '/', c.touch_time, '/', c.credit, ' '), '' ORDER BY c.credit_position) END FROM " +
+                  rule.credits() + same + ")"
+            : "NULL::text";
     relay("SELECT pg_catalog.concat(d.conversion_id), d.conversion_time, c.tier,"
           " CASE WHEN c.touch_id IS NOT NULL THEN pg_catalog.concat(c.touch_id) END, c.touch_time, " +
               credits + ", d.value, CASE WHEN c.tier IS NULL THEN '{}' ELSE ARRAY[" + carried + "]::text[] END FROM " +
               rule.decisions() + " AS d CROSS JOIN LATERAL (SELECT * FROM " + rule.credits() + same +
-              (rule.divides() ? " ORDER BY c.credit DESC, c.credit_position DESC LIMIT 1" : " AND c.credit_position = 1") +
+              (rule.divides() ? " ORDER BY c.credit DESC, c.credit_position DESC LIMIT 1"
+                              : " AND c.credit_position = 1") +
               ") AS c WHERE d.conversion_time >= $1 AND (d.conversion_time < $2 OR $2 = 'infinity')",
           {TIMESTAMPTZOID, TIMESTAMPTZOID}, {since, until}, rule.reader(), result);
     return Datum(0);

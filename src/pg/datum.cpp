@@ -83,9 +83,8 @@ Exact Exact::of(const Type &type) {
     const Oid base = getBaseType(type.oid);
     if (base == BPCHAROID) // char(3) and char(5) are equal, but not the same
       return {};
-    TypeCacheEntry *entry =
-        lookup_type_cache(base, TYPECACHE_HASH_OPFAMILY | TYPECACHE_BTREE_OPFAMILY | TYPECACHE_EQ_OPR_FINFO |
-                                    TYPECACHE_HASH_PROC_FINFO);
+    TypeCacheEntry *entry = lookup_type_cache(base, TYPECACHE_HASH_OPFAMILY | TYPECACHE_BTREE_OPFAMILY |
+                                                        TYPECACHE_EQ_OPR_FINFO | TYPECACHE_HASH_PROC_FINFO);
     if (!OidIsValid(entry->btree_opf) || !OidIsValid(entry->hash_opf) || !OidIsValid(entry->eq_opr) ||
         !OidIsValid(entry->hash_proc_finfo.fn_oid) ||
         entry->eq_opr !=

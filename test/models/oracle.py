@@ -177,3 +177,24 @@ def heuristics(paths, model, at=1):
         for c, w in zip(path[0], weights(model, path[0]) if path[0] else []):
             result[c] = result.get(c, 0) + w * path[at]
     return result
+
+
+def assists(paths):
+    """Of each channel: conversions it began, ended, and assisted without ending them, and the last by the one before."""
+    result = {}
+    for channel in {c for path, conversions, *_ in paths if conversions for c in path}:
+        first = sum((p[1] for p in paths if p[0] and p[0][0] == channel), Fraction(0))
+        last = sum((p[1] for p in paths if p[0] and p[0][-1] == channel), Fraction(0))
+        assisted = sum((p[1] for p in paths if channel in p[0] and p[0][-1] != channel), Fraction(0))
+        result[channel] = [first, last, assisted, assisted / last if last else None]
+    return result
+
+
+def lengths(paths):
+    """Conversions and value by the length of the path."""
+    result = {}
+    for path, conversions, value, _ in paths:
+        if conversions or value:
+            known = result.setdefault(len(path), [Fraction(0), Fraction(0)])
+            result[len(path)] = [known[0] + conversions, known[1] + value]
+    return result
