@@ -69,6 +69,15 @@ SELECT count(*) FROM attribution.dead_letters;
 SELECT count(*) AS conversions, sum(cardinality(path)) AS touchpoints FROM attribution.conversion_paths('calls');
 RESET attribution.work_mem;
 SELECT bool_and(batches > 1) AS in_batches FROM (SELECT count(DISTINCT decided_at) AS batches FROM shop.calls_decisions) AS b;
+-- A path of 100,000 touchpoints, and what does not fit.
+INSERT INTO shop.visits SELECT n, timestamptz '2026-01-01' + n * interval '1 second', 201 FROM generate_series(10000, 109999) AS n;
+INSERT INTO shop.calls VALUES (201, '2026-01-05', 201);
+ANALYZE shop.visits;
+SELECT model, round(conversions::numeric, 6) AS conversions FROM attribution.compare_models('calls', '-infinity', 'infinity', '{linear,time_decay,linear_distinct}');
+SELECT max(path_length) FROM attribution.path_lengths('calls');
+SET attribution.work_mem = '64kB';
+SELECT attribution.compare_models('calls', '-infinity', 'infinity', '{linear}');
+RESET attribution.work_mem;
 SELECT attribution.drop_rule('calls', keep_decisions => false);
 
 -- Values are shared to the last digit.
