@@ -60,8 +60,8 @@ std::string null_paths(const Binding &binding) {
                  "), pg_catalog.array_agg(\"?time\" ORDER BY ", order,
                  ") FROM (SELECT *, pg_catalog.max(\"?time\") OVER (PARTITION BY ", key_names, ") AS \"?last\" FROM (",
                  touchpoints,
-                 ") AS touch) AS touch WHERE \"?last\" - \"?time\" <= LEAST($4, \"?own\") * interval '1 microsecond'"
-                 " GROUP BY ",
+                 (") AS touch) AS touch WHERE \"?last\" - \"?time\" <= LEAST($4, \"?own\") * interval '1 microsecond'"
+                  " GROUP BY "),
                  key_names});
 }
 
