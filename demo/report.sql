@@ -84,6 +84,16 @@ SELECT network, campaign_name AS campaign, to_char(count(*), '9,999') AS install
  ORDER BY count(*) DESC, network, campaign_name LIMIT 6;
 
 \echo
+\echo 'SELECT * FROM attribution.compare_models(''installs'', ''2026-01-05'', ''2026-01-12'', ''{first_touch,last_touch,linear,position_based}'', ''{"path": "all"}'');'
+\pset title 'What each network gets by which model, all touchpoints competing'
+SELECT coalesce(channel, '(organic)') AS network, to_char(sum(conversions) FILTER (WHERE model = 'first_touch'), '99,999') AS first_touch,
+       to_char(sum(conversions) FILTER (WHERE model = 'last_touch'), '99,999') AS last_touch,
+       to_char(sum(conversions) FILTER (WHERE model = 'linear'), '99,990.0') AS linear,
+       to_char(sum(conversions) FILTER (WHERE model = 'position_based'), '99,990.0') AS position_based
+  FROM attribution.compare_models('installs', :since, :until, '{first_touch,last_touch,linear,position_based}', '{"path": "all"}')
+ GROUP BY channel ORDER BY sum(conversions) FILTER (WHERE model = 'linear') DESC;
+
+\echo
 \pset title 'From click to install'
 WITH bucket (n, label, upper_end) AS (
   VALUES (1, 'up to 1 min', interval '1 minute'), (2, '5 min', '5 minutes'), (3, '15 min', '15 minutes'),

@@ -43,6 +43,43 @@ SELECT count(*) FROM (SELECT conversion_id::text, touch_id::text, credit FROM sh
 CALL attribution.reattribute('orders', as_of => '2026-02-10');
 SELECT count(*) FROM shop.orders_decisions_history;
 
+-- One row a conversion: the touchpoint with the most credit, of equal ones the newest.
+SELECT conversion_id, tier, touch_id, credit, value, campaign FROM shop.orders_attribution ORDER BY 1;
+-- Every change of a credit is a move.
+SELECT * FROM attribution.diff('orders', by => '{campaign}');
+SELECT * FROM attribution.diff('orders', '{"model": "linear"}', by => '{campaign}');
+SELECT * FROM attribution.diff('orders', '{"model": "last_touch"}', by => '{campaign}');
+SELECT * FROM attribution.diff('orders', '{"model": "position_based(0.4, 0.4)"}');
+
+-- Credits that do not fit into memory are decided and kept a few conversions at a time; nothing is lost or set aside.
+CREATE TABLE shop.visits (id int PRIMARY KEY, at timestamptz NOT NULL, person int);
+CREATE TABLE shop.calls (id int PRIMARY KEY, at timestamptz NOT NULL, person int);
+CREATE INDEX ON shop.visits USING touch (person, at);
+INSERT INTO shop.visits SELECT n, timestamptz '2026-01-01' + n % 40 * interval '1 hour', n / 40 FROM generate_series(40, 8039) AS n;
+INSERT INTO shop.calls SELECT n, '2026-01-05', n FROM generate_series(1, 200) AS n;
+SELECT attribution.create_rule('calls', 'shop.calls', 'id', 'at', model => 'linear');
+SELECT attribution.add_tier('calls', 'visit', 'shop.visits', '{person}', '7 days');
+SELECT attribution.activate('calls');
+SET attribution.work_mem = '64kB';
+SET client_min_messages = warning;
+CALL attribution.run('calls', '2026-02-10');
+RESET client_min_messages;
+SELECT count(*), count(DISTINCT conversion_id), round(sum(credit)::numeric, 6) AS sum FROM shop.calls_credits;
+SELECT count(*) FROM attribution.dead_letters;
+SELECT count(*) AS conversions, sum(cardinality(path)) AS touchpoints FROM attribution.conversion_paths('calls');
+RESET attribution.work_mem;
+SELECT bool_and(batches > 1) AS in_batches FROM (SELECT count(DISTINCT decided_at) AS batches FROM shop.calls_decisions) AS b;
+-- A path of 100,000 touchpoints, and what does not fit.
+INSERT INTO shop.visits SELECT n, timestamptz '2026-01-01' + n * interval '1 second', 201 FROM generate_series(10000, 109999) AS n;
+INSERT INTO shop.calls VALUES (201, '2026-01-05', 201);
+ANALYZE shop.visits;
+SELECT model, round(conversions::numeric, 6) AS conversions FROM attribution.compare_models('calls', '-infinity', 'infinity', '{linear,time_decay,linear_distinct}');
+SELECT max(path_length) FROM attribution.path_lengths('calls');
+SET attribution.work_mem = '64kB';
+SELECT attribution.compare_models('calls', '-infinity', 'infinity', '{linear}');
+RESET attribution.work_mem;
+SELECT attribution.drop_rule('calls', keep_decisions => false);
+
 -- Values are shared to the last digit.
 SELECT conversion_id, attribution.share(value, credits) FROM attribution.conversion_paths('orders', overrides => '{"model": "linear"}') ORDER BY 1;
 SELECT attribution.share(10, '{0.3333333333333333,0.3333333333333333,0.3333333333333333}'), attribution.share(-0.05, '{0.5,0.5}'),
@@ -65,6 +102,26 @@ SELECT * FROM attribution.path_lengths('orders');
 SELECT * FROM attribution.time_lags('orders', step => '7 days');
 SELECT attribution.transform_path('{D,A,B,B,C,D,C,C}', '{frequency}'), attribution.path_places('{D,A,B,B,C,D,C,C}', '{exposure,trim_long(4)}');
 SELECT attribution.transform_path('{a}', '{shuffle}');
+-- Channels otherwise: by a column of the touchpoints. An expression it can not be: it runs as the rule's owner.
+SELECT path, conversions, nulls FROM attribution.paths('orders', channel => 'campaign');
+SELECT channel, conversions FROM attribution.compare_models('orders', NULL, NULL, '{last_touch}', '{"channel": "campaign"}');
+SELECT DISTINCT path FROM attribution.conversion_paths('orders', overrides => '{"channel": ""}') ORDER BY 1; -- tiers
+SELECT attribution.conversion_paths('orders', overrides => '{"channel": "nothing"}');
+SELECT attribution.conversion_paths('orders', overrides => '{"channel": "upper(campaign)"}');
+
+-- A touchpoint's own lookback, and whose device it was, count for null paths as well; a predicate needs a conversion.
+CREATE TABLE shop.views (id int PRIMARY KEY, at timestamptz NOT NULL, address text, device text, lasts interval);
+CREATE TABLE shop.opens (id int PRIMARY KEY, at timestamptz NOT NULL, address text, device text);
+INSERT INTO shop.views VALUES (1, '2026-01-01', 'x', 'a', '1 day'), (2, '2026-01-05', 'x', 'a', NULL), (3, '2026-01-05', 'y', 'a', NULL),
+  (4, '2026-01-06', 'y', 'b', NULL), (5, '2026-01-07', 'z', '', NULL), (6, '2026-01-07', 'w', 'c', NULL), (7, '2026-01-06', '', 'c', NULL);
+INSERT INTO shop.opens VALUES (1, '2026-01-08', 'y', 'b'), (2, '2026-01-08', 'z', 'd'), (3, '2026-01-07', 'w', 'c');
+SELECT attribution.create_rule('opens', 'shop.opens', 'id', 'at');
+SELECT attribution.add_tier('opens', 'view', 'shop.views', '{address}', '7 days', conflict => '{device}', lookback_column => 'lasts',
+  predicate => 'conversion.at - touch.at > interval ''1 hour''');
+SELECT conversion_id, touch_ids FROM attribution.conversion_paths('opens') ORDER BY 1;
+SELECT * FROM attribution.null_paths('opens') ORDER BY 2;
+SELECT attribution.drop_rule('opens');
+
 -- The mapping is a table: what it says now counts.
 UPDATE shop.campaigns SET channel = 'search' WHERE channel LIKE '%search';
 SELECT path FROM attribution.conversion_paths('orders') WHERE conversion_id = '1';

@@ -11,6 +11,10 @@ SELECT credit.* FROM (SELECT attribution.shapley_ordered(path, conversions, valu
 SELECT credit.* FROM (SELECT attribution.shapley_conversion_rate(path, conversions, value, nulls) AS credits FROM paths) AS s, unnest(credits) AS credit;
 SELECT credit.* FROM (SELECT attribution.heuristics(path, conversions, value, '{linear,"position_based(0.2, 0.8)"}') AS credits FROM paths) AS h,
   unnest(credits) AS credit;
+SELECT assist.* FROM (SELECT attribution.path_assists(path, conversions) AS assists FROM paths) AS a, unnest(assists) AS assist;
+SELECT length.* FROM (SELECT attribution.length_counts(path, conversions, value) AS lengths FROM paths) AS l, unnest(lengths) AS length;
+SELECT lag.* FROM (SELECT attribution.lag_counts(v.lag, 2, 3, '12 hours') AS lags
+                   FROM (VALUES (interval '0'), ('11:59:59.999999'), ('12:00'), ('-00:00:01'), ('1 month'), (NULL)) AS v(lag)) AS l, unnest(lags) AS lag;
 -- Groups, and a window.
 SELECT cardinality(path), (attribution.shapley(path, conversions))[1] FROM paths GROUP BY 1 ORDER BY 1;
 SELECT path, (attribution.markov(path, conversions) OVER (ORDER BY path))[1].conversions FROM paths ORDER BY path;
@@ -45,6 +49,8 @@ FROM generate_series(1::bigint, 10000) AS i;
 SET attribution.work_mem = '64kB';
 SELECT attribution.shapley(ARRAY[i::text], 1) FROM generate_series(1, 10000) AS i;
 SELECT attribution.heuristics(ARRAY[i::text], 1, 1, '{linear}') FROM generate_series(1, 10000) AS i;
+SELECT attribution.path_assists(ARRAY[i::text], 1) FROM generate_series(1, 10000) AS i;
+SELECT attribution.lag_counts(i * interval '1 day', 1, 0, '1 day') FROM generate_series(1, 10000) AS i;
 RESET attribution.work_mem;
 
 -- Errors.
@@ -68,6 +74,10 @@ SELECT attribution.heuristics(ARRAY['a'], 1, 1, '{"position_based(0.7, 0.7)"}');
 SELECT attribution.heuristics(ARRAY['a'], 1, 1, '{time_decay(1 month)}');
 SELECT attribution.heuristics(ARRAY['a'], 1, 1, '{w_shaped}');
 SELECT attribution.heuristics(ARRAY['a'], 1, 1, '{weighted(f)}');
+SELECT attribution.lag_counts('1 day', 1, 0, '0');
+SELECT attribution.lag_counts('1 day', 1, 0, NULL);
+SELECT attribution.lag_counts('1 day', 1, 0, i * interval '1 day') FROM generate_series(1, 2) AS i;
+SELECT attribution.lag_counts('170000000 years', 1, 0, '1 day');
 SELECT attribution._markov_add(NULL, ARRAY['a'], 1);
 -- A long computation can be cancelled.
 SET attribution.work_mem = '1GB';

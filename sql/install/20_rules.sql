@@ -193,6 +193,7 @@ DECLARE
   version_number integer;
   wanted_path text;
   wanted_model text;
+  wanted_channel text;
   setting text;
   name text;
   value jsonb;
@@ -208,9 +209,9 @@ BEGIN
       HINT = 'For example {"lookback": {"click by device": "1 day"}, "model": "first_touch"}.';
   END IF;
   FOR setting, value IN SELECT * FROM jsonb_each(overrides) LOOP
-    IF setting <> ALL (ARRAY['version', 'path', 'model', 'lookback', 'without_tiers']) THEN
+    IF setting <> ALL (ARRAY['version', 'path', 'model', 'channel', 'lookback', 'without_tiers']) THEN
       RAISE EXCEPTION 'unknown override "%"', setting USING ERRCODE = 'invalid_parameter_value',
-        HINT = 'The overrides are version, path, model, lookback and without_tiers.';
+        HINT = 'The overrides are version, path, model, channel, lookback and without_tiers.';
     END IF;
     IF jsonb_typeof(value) <> (CASE setting WHEN 'version' THEN 'number' WHEN 'lookback' THEN 'object'
                                             WHEN 'without_tiers' THEN 'array' ELSE 'string' END) THEN
@@ -231,6 +232,13 @@ BEGIN
   END IF;
   wanted_path := coalesce(overrides ->> 'path', chosen.path);
   wanted_model := coalesce(overrides ->> 'model', chosen.model);
+  -- A column, not an expression: it runs as the rule's owner.
+  FOR setting IN SELECT t.touchpoints FROM attribution.tier AS t WHERE t.rule = $1 AND t.version = version_number AND overrides ->> 'channel' <> ''
+      AND NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = t.touchpoints AND a.attname = overrides ->> 'channel' AND a.attnum > 0) LOOP
+    RAISE EXCEPTION 'override "channel": relation % has no column "%"', setting, overrides ->> 'channel' USING ERRCODE = 'undefined_column',
+      HINT = 'It is the name of a column of all touchpoints; an expression is the rule''s own to state: alter_rule().';
+  END LOOP;
+  wanted_channel := CASE WHEN overrides ? 'channel' THEN 'touch.' || quote_ident(nullif(overrides ->> 'channel', '')) ELSE chosen.channel END;
   PERFORM attribution._check_rule(wanted_path, wanted_model);
   -- It runs as the rule's owner.
   IF wanted_model ~ '^\s*weighted' AND wanted_model <> chosen.model THEN
@@ -255,7 +263,7 @@ BEGIN
 
   RETURN QUERY
     SELECT wanted.rule, chosen.version, wanted.owner::oid, chosen.conversions::oid, chosen.id_column::text,
-      chosen.time_column::text, chosen.filter, wanted_path, wanted_model, chosen.channel, chosen.empty, chosen.value_column::text,
+      chosen.time_column::text, chosen.filter, wanted_path, wanted_model, wanted_channel, chosen.empty, chosen.value_column::text,
       chosen.carry::text[], chosen.installation_key, attribution._micros(chosen.reattribution_window),
       attribution._micros(chosen.allowed_lateness), attribution._horizon(chosen.conversions), s.decisions::oid, s.credits::oid,
       s.decisions_history::oid, s.credits_history::oid, s.pending::oid, s.installations::oid,

@@ -112,3 +112,42 @@ CREATE AGGREGATE attribution.shapley_conversion_rate(path text[], conversions fl
 COMMENT ON AGGREGATE attribution.shapley_conversion_rate(text[], float8, float8, float8) IS
 'The Shapley value of each channel in the game where a coalition has the conversion rate of the paths that need no other channel:
 conversions / (conversions + nulls). All coalitions are tried: for at most 16 channels.';
+
+CREATE TYPE attribution.assist AS (channel text, first_conversions float8, last_conversions float8, assisted_conversions float8, assisted_ratio float8);
+COMMENT ON TYPE attribution.assist IS 'Conversions that a channel began, ended, and assisted without ending them; assisted_ratio: of those it assisted to those it ended.';
+CREATE TYPE attribution.length_count AS (path_length integer, conversions float8, value float8);
+COMMENT ON TYPE attribution.length_count IS 'How many conversions have paths of a length; 0: organic.';
+CREATE TYPE attribution.lag_count AS (lag interval, conversions float8, value float8);
+COMMENT ON TYPE attribution.lag_count IS 'How many conversions came a time after the first touchpoint; lag: the beginning of a step.';
+
+CREATE FUNCTION attribution._assists_add(internal, path text[], conversions float8)
+RETURNS internal LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'attribution_assists_add';
+COMMENT ON FUNCTION attribution._assists_add(internal, text[], float8) IS 'A part of path_assists().';
+CREATE FUNCTION attribution._assists_end(internal)
+RETURNS attribution.assist[] LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'attribution_assists_end';
+COMMENT ON FUNCTION attribution._assists_end(internal) IS 'A part of path_assists().';
+CREATE AGGREGATE attribution.path_assists(path text[], conversions float8) (
+  SFUNC = attribution._assists_add, STYPE = internal, FINALFUNC = attribution._assists_end);
+COMMENT ON AGGREGATE attribution.path_assists(text[], float8) IS
+'For each channel of paths: how many conversions it began, ended, and assisted without ending them.';
+
+CREATE FUNCTION attribution._path_lengths_add(internal, path text[], conversions float8, value float8)
+RETURNS internal LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'attribution_path_lengths_add';
+COMMENT ON FUNCTION attribution._path_lengths_add(internal, text[], float8, float8) IS 'A part of length_counts().';
+CREATE FUNCTION attribution._path_lengths_end(internal)
+RETURNS attribution.length_count[] LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'attribution_path_lengths_end';
+COMMENT ON FUNCTION attribution._path_lengths_end(internal) IS 'A part of length_counts().';
+CREATE AGGREGATE attribution.length_counts(path text[], conversions float8, value float8) (
+  SFUNC = attribution._path_lengths_add, STYPE = internal, FINALFUNC = attribution._path_lengths_end);
+COMMENT ON AGGREGATE attribution.length_counts(text[], float8, float8) IS 'How many conversions have paths of which length; 0: no touchpoint.';
+
+CREATE FUNCTION attribution._time_lags_add(internal, lag interval, conversions float8, value float8, step interval)
+RETURNS internal LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'attribution_time_lags_add';
+COMMENT ON FUNCTION attribution._time_lags_add(internal, interval, float8, float8, interval) IS 'A part of lag_counts().';
+CREATE FUNCTION attribution._time_lags_end(internal)
+RETURNS attribution.lag_count[] LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'attribution_time_lags_end';
+COMMENT ON FUNCTION attribution._time_lags_end(internal) IS 'A part of lag_counts().';
+CREATE AGGREGATE attribution.lag_counts(lag interval, conversions float8, value float8, step interval) (
+  SFUNC = attribution._time_lags_add, STYPE = internal, FINALFUNC = attribution._time_lags_end);
+COMMENT ON AGGREGATE attribution.lag_counts(interval, float8, float8, interval) IS
+'How many conversions came how long after the first touchpoint of their path, in steps. lag null: no touchpoint, not counted.';

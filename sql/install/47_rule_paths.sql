@@ -47,21 +47,28 @@ COMMENT ON FUNCTION attribution.null_paths(text, timestamptz, timestamptz, jsonb
 'The paths that led to no conversion: of each key of the rule''s strongest tier that has touchpoints but no conversion with since <=
 time < until, the touchpoints within the lookback of the last.';
 
+CREATE FUNCTION attribution._with_channel(overrides jsonb, channel name) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE WHEN channel IS NULL THEN overrides ELSE overrides || jsonb_build_object('channel', channel) END
+$$;
+COMMENT ON FUNCTION attribution._with_channel(jsonb, name) IS 'Overrides with a channel, if there is one.';
+
 CREATE FUNCTION attribution.paths(rule text, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity',
-  transforms text[] DEFAULT '{}', overrides jsonb DEFAULT '{}')
+  transforms text[] DEFAULT '{}', overrides jsonb DEFAULT '{}', channel name DEFAULT NULL)
 RETURNS TABLE (path text[], conversions float8, value float8, nulls float8)
 LANGUAGE sql STABLE ROWS 1000 COST 200000 SET search_path = pg_catalog, pg_temp AS $$
   SELECT p.path, sum(p.conversions)::float8, coalesce(sum(p.value), 0)::float8, sum(p.nulls)::float8
     FROM (SELECT attribution.transform_path(c.path, transforms) AS path, 1 AS conversions, c.value, 0 AS nulls
-            FROM attribution.conversion_paths(rule, since, until, overrides) AS c
+            FROM attribution.conversion_paths(rule, since, until, attribution._with_channel(overrides, channel)) AS c
           UNION ALL
           SELECT attribution.transform_path(n.path, transforms), 0, NULL, 1
-            FROM attribution.null_paths(rule, since, until, overrides) AS n) AS p
+            FROM attribution.null_paths(rule, since, until, attribution._with_channel(overrides, channel)) AS n) AS p
    GROUP BY p.path ORDER BY 2 DESC, 4 DESC, 1
 $$;
-COMMENT ON FUNCTION attribution.paths(text, timestamptz, timestamptz, text[], jsonb) IS
+COMMENT ON FUNCTION attribution.paths(text, timestamptz, timestamptz, text[], jsonb, name) IS
 'The paths of a rule, counted: converting ones with what they are worth, and those without a conversion; the commonest first. This is
-what markov(), shapley() and the others take. transforms: see transform_path().';
+what markov(), shapley() and the others take. transforms: see transform_path(). channel: a column of the touchpoints, instead of
+what the rule says.';
 
 CREATE FUNCTION attribution.compare_models(rule text, since timestamptz, until timestamptz, models text[], overrides jsonb DEFAULT '{}')
 RETURNS TABLE (model text, channel text, conversions float8, value float8)

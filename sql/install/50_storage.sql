@@ -311,6 +311,12 @@ END
 $$;
 COMMENT ON FUNCTION attribution._make_storage(text, integer, attribution._shape) IS 'Makes the tables that keep a rule''s decisions, or adds to them what a draft carries.';
 
+CREATE FUNCTION attribution._divides(of_rule text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM attribution.rule_version AS v WHERE v.rule = of_rule AND v.model NOT IN ('last_touch', 'first_touch'))
+$$;
+COMMENT ON FUNCTION attribution._divides(text) IS 'Whether some version of a rule may give a conversion several credits.';
+
 CREATE FUNCTION attribution._show_storage(of_rule text, shape attribution._shape) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -320,9 +326,13 @@ DECLARE
 BEGIN
   SELECT * INTO STRICT kept FROM attribution.storage AS s WHERE s.rule = of_rule;
   SELECT r.owner INTO STRICT owner FROM attribution.rule AS r WHERE r.rule = of_rule;
+  -- Where no version divides the credit there is one row to join.
   EXECUTE format('CREATE OR REPLACE VIEW %s AS SELECT d.conversion_id, d.conversion_time, d.outcome, d.kind, d.tier, c.touch_id, '
-      'c.touch_time, c.credit, d.lookback, d.value, d.rule_version, d.decided_at, d.run%s FROM %s AS d JOIN %s AS c '
-      'ON c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time AND c.credit_position = 1',
+      'c.touch_time, c.credit, d.lookback, d.value, d.rule_version, d.decided_at, d.run%s FROM %s AS d '
+      || CASE WHEN attribution._divides(of_rule)
+         THEN 'CROSS JOIN LATERAL (SELECT * FROM %s AS c WHERE c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time '
+              'ORDER BY c.credit DESC, c.credit_position DESC LIMIT 1) AS c'
+         ELSE 'JOIN %s AS c ON c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time AND c.credit_position = 1' END,
     coalesce(kept.flat::text, format('%I.%I', kept.place, of_rule || '_attribution')),
     -- A view may get columns at its end only.
     (SELECT string_agg(format(', %s.%I', k.of, k.attname), '' ORDER BY v.attnum NULLS LAST, k.of, k.attnum)
@@ -339,7 +349,7 @@ BEGIN
   IF kept.flat IS NULL THEN
     UPDATE attribution.storage AS s SET flat = format('%I.%I', kept.place, of_rule || '_attribution')::regclass WHERE s.rule = of_rule;
     EXECUTE format('COMMENT ON VIEW %I.%I IS %L', kept.place, of_rule || '_attribution',
-      format('What rule "%s" has decided, with the first credit: one row a conversion.', of_rule));
+      format('What rule "%s" has decided: one row a conversion, with the touchpoint of the most credit, of equal ones the newest.', of_rule));
   END IF;
   PERFORM attribution._show_one_big_table(of_rule) FROM pg_class AS c WHERE c.oid = kept.one_big_table;
   signature := format('%I.%I(timestamptz)', kept.place, of_rule || '_decisions_as_of');

@@ -554,15 +554,16 @@ COMMENT ON FUNCTION attribution.decisions_as_of(text, timestamptz) IS
 decisions. Ids come as text; <rule>_decisions_as_of() gives them their own types.';
 
 CREATE FUNCTION attribution._outlook(rule text, since timestamptz, until timestamptz, overrides jsonb)
-RETURNS TABLE (conversion_id text, conversion_time timestamptz, outcome text, tier text, touch_id text, touch_time timestamptz,
-  credit_position integer, value numeric, carried text[], beyond_horizon boolean)
+RETURNS TABLE (conversion_id text, conversion_time timestamptz, tier text, touch_id text, touch_time timestamptz, credits text,
+  value numeric, carried text[], beyond_horizon boolean)
 LANGUAGE c STABLE ROWS 10000 COST 100000 AS 'MODULE_PATHNAME', 'attribution_outlook';
-COMMENT ON FUNCTION attribution._outlook(text, timestamptz, timestamptz, jsonb) IS 'attribute() with what decisions keep besides: for diff().';
+COMMENT ON FUNCTION attribution._outlook(text, timestamptz, timestamptz, jsonb) IS 'What a rule would decide, one row a conversion, with the touchpoint of the most credit: for diff().';
 
 CREATE FUNCTION attribution._stored(rule text, since timestamptz, until timestamptz, by name[])
-RETURNS TABLE (conversion_id text, conversion_time timestamptz, tier text, touch_id text, touch_time timestamptz, value numeric, carried text[])
+RETURNS TABLE (conversion_id text, conversion_time timestamptz, tier text, touch_id text, touch_time timestamptz, credits text, value numeric,
+  carried text[])
 LANGUAGE c STABLE ROWS 10000 COST 10000 AS 'MODULE_PATHNAME', 'attribution_stored';
-COMMENT ON FUNCTION attribution._stored(text, timestamptz, timestamptz, name[]) IS 'What a rule has decided, with its first credits and some carried columns: for diff().';
+COMMENT ON FUNCTION attribution._stored(text, timestamptz, timestamptz, name[]) IS 'What a rule has decided, the same way, with some carried columns: for diff().';
 
 CREATE FUNCTION attribution.diff(rule text, overrides jsonb DEFAULT '{}', since timestamptz DEFAULT '-infinity',
   until timestamptz DEFAULT 'infinity', by name[] DEFAULT '{}')
@@ -591,9 +592,9 @@ BEGIN
         ARRAY(SELECT n.carried[p] FROM unnest(places) WITH ORDINALITY AS u(p, k) WHERE n.tier IS NOT NULL ORDER BY k) AS to_by,
         coalesce(n.value, o.value) AS value
       FROM attribution._stored(rule, since, until, by) AS o
-      FULL JOIN (SELECT * FROM attribution._outlook(rule, since, until, overrides) AS a WHERE a.credit_position = 1) AS n
+      FULL JOIN attribution._outlook(rule, since, until, overrides) AS n
         ON n.conversion_id = o.conversion_id AND n.conversion_time = o.conversion_time
-      WHERE ((o.tier, o.touch_id, o.touch_time) IS DISTINCT FROM (n.tier, n.touch_id, n.touch_time)
+      WHERE ((o.tier, o.touch_id, o.touch_time, o.credits) IS DISTINCT FROM (n.tier, n.touch_id, n.touch_time, n.credits)
              OR (o.conversion_id IS NULL) <> (n.conversion_id IS NULL))
         AND (o.conversion_id IS NULL OR coalesce(NOT n.beyond_horizon, o.conversion_time >= stated.horizon, true))
     ) AS moves
@@ -604,7 +605,8 @@ COMMENT ON FUNCTION attribution.diff(text, jsonb, timestamptz, timestamptz, name
 'What would move if a rule said otherwise: kept decisions on conversions with since <= time < until beside what the overrides
 would give (as for attribute(); by default the newest version, so a draft before it is activated). One row for each way
 that conversions move: from and to which tier (or organic; undecided: nothing is kept yet; no conversion: the rule would
-leave it out) and which values of carried columns (by), how many, and what they are worth. Decisions beyond the horizon,
+leave it out) and which values of carried columns (by), how many, and what they are worth. Where the credit is divided, a
+conversion whose credits would differ moves from and to the touchpoint with the most, of equal ones the newest. Decisions beyond the horizon,
 which reattribute() leaves alone, are not compared. Needs SELECT on what the rule reads and on the tables of its decisions.';
 
 CREATE FUNCTION attribution._backlog(rule text)

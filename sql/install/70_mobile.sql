@@ -139,7 +139,7 @@ BEGIN
   PERFORM attribution.create_rule(rule, events, 'event_uid', 'event_time',
                                   filter => format('event_id = %L', install_event),
                                   carry => '{network,campaign_name,campaign_id,ad_name,ad_id}',
-                                  installation_key => ARRAY['store_id', device]);
+                                  installation_key => ARRAY['store_id', device], channel => 'touch.network');
   PERFORM attribution.add_tier(rule, 'click by click id', clicks, '{store_id,click_id}', '7 days',
                                id_column => 'link_uid', time_column => 'event_time');
   PERFORM attribution.add_tier(rule, 'click by device', clicks, '{store_id,ifa}', '7 days',

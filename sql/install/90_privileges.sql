@@ -11,7 +11,8 @@ GRANT EXECUTE ON FUNCTION
   attribution.explain(text, "any", jsonb),
   attribution.conversion_paths(text, timestamptz, timestamptz, jsonb),
   attribution.null_paths(text, timestamptz, timestamptz, jsonb),
-  attribution.paths(text, timestamptz, timestamptz, text[], jsonb),
+  attribution.paths(text, timestamptz, timestamptz, text[], jsonb, name),
+  attribution._with_channel(jsonb, name),
   attribution.compare_models(text, timestamptz, timestamptz, text[], jsonb),
   attribution.markov_of(text, timestamptz, timestamptz, integer, text[], jsonb),
   attribution.shapley_of(text, timestamptz, timestamptz, text[], jsonb),
@@ -31,6 +32,7 @@ GRANT EXECUTE ON FUNCTION
   attribution._check_model(text),
   attribution.decisions_as_of(text, timestamptz),
   attribution._kept(text),
+  attribution._divides(text),
   attribution.diff(text, jsonb, timestamptz, timestamptz, name[]),
   attribution._outlook(text, timestamptz, timestamptz, jsonb),
   attribution._stored(text, timestamptz, timestamptz, name[]),
@@ -60,7 +62,10 @@ GRANT EXECUTE ON FUNCTION
   attribution.shapley(text[], float8, float8),
   attribution.shapley_ordered(text[], float8),
   attribution.shapley_ordered(text[], float8, float8),
-  attribution.shapley_conversion_rate(text[], float8, float8, float8)
+  attribution.shapley_conversion_rate(text[], float8, float8, float8),
+  attribution.path_assists(text[], float8),
+  attribution.length_counts(text[], float8, float8),
+  attribution.lag_counts(interval, float8, float8, interval)
 TO attribution_reader;
 
 -- A rule is run by whoever has its owner's privileges; the functions and the guards see to that.

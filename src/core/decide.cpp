@@ -36,6 +36,14 @@ std::size_t keep_one_of_each(const Rule &rule, std::span<Touch> touches, TouchRo
   return kept;
 }
 
+/// Whether these are a path already: distinct touchpoints of one tier, in order.
+bool is_path(std::span<const Touch> touches, TouchRows &rows) {
+  for (std::size_t i = 1; i < touches.size(); ++i)
+    if (touches[i].tier != touches[0].tier || compare_in_path(touches[i - 1], touches[i], rows) >= 0)
+      return false;
+  return true;
+}
+
 } // namespace
 
 int compare_in_path(const Touch &a, const Touch &b, TouchRows &rows) {
@@ -47,6 +55,8 @@ int compare_in_path(const Touch &a, const Touch &b, TouchRows &rows) {
 }
 
 Decision decide(const Rule &rule, std::span<Touch> eligible, TouchRows &rows) {
+  if (is_path(eligible, rows))
+    return {eligible, {}, {}};
   const std::size_t distinct = keep_one_of_each(rule, eligible, rows);
   std::span<Touch> touches = eligible.first(distinct);
 

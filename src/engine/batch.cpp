@@ -92,6 +92,8 @@ void Batch::remove_last() {
     pop(column);
   if (!value.values.empty())
     pop(value);
+  if (kinds.size() > times.size())
+    kinds.pop_back();
 }
 
 void Batch::add(const Binding &binding, const pg::Rows &rows, std::uint64_t row) {

@@ -44,33 +44,28 @@ core::Channel TouchChannels::of(const core::Touch &touch, const TouchRowStore &r
   return table_.number(rows.channel(touch));
 }
 
-Crediting::Crediting(const Binding &binding, const core::ModelSpec &model)
-    : channels_(binding), weigher_(model, numbers_of(model, channels_.table())) {
+Divider::Divider(const core::ModelSpec &model, core::Channels &channels)
+    : weigher_(model, numbers_of(model, channels)) {
   if (model.kind != core::Model::weighted)
     return;
   author_ = pg::Plan::kept(ask_weights(model.function), {INTERVALARRAYOID}, pg::Planning::once);
   author_.refuse_volatile("model weighted(" + model.function + ")");
 }
 
-std::span<const double> Crediting::credits(core::Micros conversion_time, const core::Decision &decision,
-                                           const TouchRowStore &rows) {
-  const core::Model kind = weigher_.model().kind;
-  steps_.clear();
-  for (const core::Touch &touch : decision.path)
-    steps_.push_back({touch.time, core::needs_channels(kind) ? channels_.of(touch, rows) : 0});
-  credits_.assign(steps_.size(), 0);
-  if (kind == core::Model::weighted)
-    ask_author(conversion_time, decision.path);
-  weigher_.weigh(steps_, credits_);
+std::span<const double> Divider::divide(core::Micros conversion_time, std::span<const core::PathStep> path) {
+  credits_.assign(path.size(), 0);
+  if (model().kind == core::Model::weighted)
+    ask_author(conversion_time, path);
+  weigher_.weigh(path, credits_);
   return credits_;
 }
 
-void Crediting::ask_author(core::Micros conversion_time, std::span<const core::Touch> path) {
-  const std::string what = "model weighted(" + weigher_.model().function + ")";
+void Divider::ask_author(core::Micros conversion_time, std::span<const core::PathStep> path) {
+  const std::string what = "model weighted(" + model().function + ")";
   std::vector<Datum> ages;
-  for (const core::Touch &touch : path) {
+  for (const core::PathStep &step : path) {
     auto *age = pg::call([] { return static_cast<Interval *>(palloc0(sizeof(Interval))); });
-    age->time = core::minus(conversion_time, touch.time);
+    age->time = core::minus(conversion_time, step.time);
     ages.push_back(PointerGetDatum(age));
   }
   std::vector<char> nulls(ages.size(), 0);
@@ -96,6 +91,15 @@ void Crediting::ask_author(core::Micros conversion_time, std::span<const core::T
   if (!any)
     throw pg::Error(ERRCODE_DATA_EXCEPTION, what + " gives all touchpoints of a path the weight 0",
                     "The path has " + std::to_string(static_cast<int>(path.size())) + " touchpoints.");
+}
+
+std::span<const double> Crediting::credits(core::Micros conversion_time, const core::Decision &decision,
+                                           const TouchRowStore &rows) {
+  const bool channels = core::needs_channels(divider_.model().kind);
+  steps_.clear();
+  for (const core::Touch &touch : decision.path)
+    steps_.push_back({touch.time, channels ? channels_.of(touch, rows) : 0});
+  return divider_.divide(conversion_time, steps_);
 }
 
 } // namespace attribution::engine

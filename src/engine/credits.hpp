@@ -30,15 +30,32 @@ private:
   core::Channels table_;
 };
 
-/// Divides the credit for conversions by a model of its own.
-class Crediting {
+/// Divides the credit for conversions by one model.
+class Divider {
 public:
-  /// By the rule's model.
-  explicit Crediting(const Binding &binding) : Crediting(binding, binding.rule.model) {}
-  Crediting(const Binding &binding, const core::ModelSpec &model);
-
+  /// `channels`: the table that the steps of paths are numbered by.
+  Divider(const core::ModelSpec &model, core::Channels &channels);
+  /// The credits of a path, which is not empty; they live until the next call.
+  std::span<const double> divide(core::Micros conversion_time, std::span<const core::PathStep> path);
+  const core::ModelSpec &model() const noexcept { return weigher_.model(); }
   /// Whether several processes may divide side by side.
   bool is_parallel_safe() const { return !author_ || author_.is_parallel_safe(); }
+
+private:
+  void ask_author(core::Micros conversion_time, std::span<const core::PathStep> path);
+
+  core::Weigher weigher_;
+  pg::Plan author_; ///< of a weighted model
+  std::vector<double> credits_;
+};
+
+/// Divides the credit for decisions by the rule's model.
+class Crediting {
+public:
+  explicit Crediting(const Binding &binding) : channels_(binding), divider_(binding.rule.model, channels_.table()) {}
+
+  /// Whether several processes may divide side by side.
+  bool is_parallel_safe() const { return divider_.is_parallel_safe(); }
 
   /// The credits of a decision's path, which is not empty; they live until the next call.
   std::span<const double> credits(core::Micros conversion_time, const core::Decision &decision,
@@ -60,13 +77,9 @@ public:
   }
 
 private:
-  void ask_author(core::Micros conversion_time, std::span<const core::Touch> path);
-
   TouchChannels channels_;
-  core::Weigher weigher_;
-  pg::Plan author_; ///< of a weighted model
+  Divider divider_;
   std::vector<core::PathStep> steps_;
-  std::vector<double> credits_;
 };
 
 } // namespace attribution::engine

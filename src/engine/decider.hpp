@@ -19,9 +19,10 @@ public:
   /// is an ERROR.
   Decider(const Binding &binding, TouchSource &source, core::Keep keep, std::size_t memory);
   void decide(Batch &batch, const DecisionSink &sink);
+  /// Some conversions of a batch.
+  void decide(Batch &batch, std::uint32_t from, std::uint32_t to, const DecisionSink &sink);
 
 private:
-  void decide(Batch &batch, std::uint32_t from, std::uint32_t to, const DecisionSink &sink);
   /// False if the memory does not do; nothing was decided then.
   bool decide_at_once(Batch &batch, std::uint32_t from, std::uint32_t to, const DecisionSink &sink);
 

@@ -171,33 +171,41 @@ private:
 
 } // namespace
 
-Decided::Decided(const Binding &binding, const Batch &batch, Crediting &crediting)
+Decided::Decided(const Binding &binding, const Batch &batch, Crediting &crediting, std::size_t most)
     : binding(binding), batch(batch), crediting(crediting), memory("attribution decided"),
       carried(binding.carried.size()), header_values(binding.header_columns.size()),
-      credit_values(binding.credit_columns.size()) {
+      credit_values(binding.credit_columns.size()), most_(most) {
   pg::Within within(memory);
   for (const TierSpec &tier : binding.spec.tiers)
     tier_names.push_back(text_datum(tier.name.c_str()));
 }
 
 void Decided::add(const core::Decision &decision, TouchRowStore &rows) {
+  if (is_full())
+    return;
   pg::Within within(memory);
   const auto conversion = static_cast<std::uint32_t>(headers.size());
   Header header{!decision.path.empty(), 0, static_cast<std::uint32_t>(credits.size()), 0};
+  double most = 0;
   const auto add_credit = [&](int position, const core::Touch *touch, double share) {
     Credit credit{conversion, position, touch == nullptr, 0, Datum(0), 0, share};
     if (touch != nullptr) {
       credit.tier = touch->tier;
       credit.touch_id = binding.touch_id.copy(rows.id(*touch));
       credit.touch_time = touch->time;
-      if (header.count == 0)
+      if (share >= most) {
+        most = share;
         header.tier = touch->tier;
+      }
+      bytes_ += binding.touch_id.size(credit.touch_id);
     }
+    bytes_ += sizeof credit;
     for (std::size_t i = 0; i < carried.size(); ++i) {
       bool null = true;
       const Datum value = touch == nullptr ? Datum(0) : rows.carried(*touch, i, &null);
       carried[i].values.push_back(null ? Datum(0) : binding.carried[i]->copy(value));
       carried[i].nulls.push_back(null);
+      bytes_ += sizeof(Datum) + 1 + (null ? 0 : binding.carried[i]->size(value));
     }
     credits.push_back(credit);
     ++header.count;

@@ -10,15 +10,17 @@ namespace attribution::engine {
 /// What was decided of a batch, as columns: so it goes into a statement's parameters.
 class Decided {
 public:
-  Decided(const Binding &binding, const Batch &batch, Crediting &crediting);
-  /// Adds the decision of the next conversion of the batch.
+  /// `most`: bytes that credits may take.
+  Decided(const Binding &binding, const Batch &batch, Crediting &crediting, std::size_t most);
+  /// Adds the decision of the next conversion of the batch. Once there is no room for more, none is added.
   void add(const core::Decision &decision, TouchRowStore &rows);
   /// For columns that something else fills: all null.
   static void assign_nulls(BatchColumn &column, std::size_t count);
+  bool is_full() const noexcept { return bytes_ >= most_; }
 
   struct Header {
     bool attributed;
-    std::uint32_t tier;         ///< of the first credit; none for organic
+    std::uint32_t tier;         ///< of the most credit, and of equal ones the newest; none for organic
     std::uint32_t first, count; ///< its credits
   };
   struct Credit {
@@ -44,6 +46,7 @@ public:
 
 private:
   void add_path_summary(const core::Decision &decision, const TouchRowStore &rows);
+  std::size_t most_, bytes_ = 0;
 };
 
 /// A decision that is kept.

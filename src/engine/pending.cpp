@@ -50,6 +50,14 @@ void claim(const Binding &binding, core::Micros since, core::Micros now, std::ui
   }
 }
 
+void Claimed::shorten(std::uint32_t conversions) {
+  done = claims[conversions];
+  claims.resize(conversions);
+  while (batch.size() > conversions)
+    batch.remove_last();
+  std::erase_if(places, [this](const Place &place) { return place.claim >= done; });
+}
+
 void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Claimed &claimed) {
   const std::vector<std::uint32_t> all = all_of(claims.size());
   const pg::Plan plan =

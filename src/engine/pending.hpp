@@ -31,6 +31,9 @@ struct Claimed {
     core::Micros time;
   };
   std::vector<Place> places; ///< where rows of the ids are, or were: their decisions can be nowhere else
+
+  /// Leaves all but so many conversions for another time.
+  void shorten(std::uint32_t conversions);
 };
 
 /// Reads the conversions of the claimed ids, of several rows with one id the earliest, up to about `bytes` of them.

@@ -86,12 +86,6 @@ std::string conversion_columns(const Binding &binding, const std::string &passes
 
 std::string and_filter(const std::string &filter) { return filter.empty() ? "" : " AND " + embed(filter); }
 
-/// "touch.a = conversion.b", under the touch column's collation so that its index serves.
-std::string equals(const Binding &binding, const Pair &pair) {
-  return "touch." + pair.touch.quoted + pg::collate(pair.touch.type.collation) + " " + pair.equality + " conversion." +
-         binding.columns[pair.conversion].quoted;
-}
-
 std::string any_of(const std::vector<std::string> &conditions) {
   std::string list;
   for (const std::string &condition : conditions)
@@ -99,34 +93,8 @@ std::string any_of(const std::vector<std::string> &conditions) {
   return list.empty() ? "false" : list;
 }
 
-std::string has_empty_key(const Binding &binding, const BoundTier &tier, const std::string &empty) {
-  std::vector<std::string> conditions;
-  for (const Pair &pair : tier.match)
-    conditions.push_back(is_empty(binding, "touch", pair.touch, empty));
-  return any_of(conditions);
-}
-
-std::string conflicts(const Binding &binding, const BoundTier &tier, const std::string &empty) {
-  std::vector<std::string> conditions;
-  for (const Pair &pair : tier.conflict) {
-    conditions.push_back("(NOT " + equals(binding, pair) + " AND NOT " + is_empty(binding, "touch", pair.touch, empty) +
-                         " AND NOT " + is_empty(binding, "conversion", binding.columns[pair.conversion], empty) +
-                         ") IS TRUE");
-  }
-  return any_of(conditions);
-}
-
 std::string fact(const std::string &condition, int bit) {
   return "CASE WHEN " + condition + " THEN " + std::to_string(bit) + " ELSE 0 END";
-}
-
-/// A touch's own lookback in microseconds, held within what fits; NULL where it has none.
-std::string own_lookback(const BoundTier &tier) {
-  if (!tier.lookback)
-    return "NULL::bigint";
-  const std::string column = "touch." + tier.lookback->quoted;
-  return "CASE WHEN " + column + " IS NOT NULL THEN GREATEST(-9e17, LEAST(9e17, pg_catalog.\"extract\"('epoch', " +
-         column + ") * 1000000))::bigint END";
 }
 
 /// Whether a rule also matches on the conversion's id or time.
@@ -244,6 +212,36 @@ std::string conversions_of_keys(const Binding &binding, bool stored) {
   }
   return "SELECT * FROM (" + sql + ") AS found(number, at, id, remembered) ORDER BY number, at, id" +
          c_collate(binding.id) + ", remembered DESC";
+}
+
+std::string equals(const Binding &binding, const Pair &pair) {
+  return "touch." + pair.touch.quoted + pg::collate(pair.touch.type.collation) + " " + pair.equality + " conversion." +
+         binding.columns[pair.conversion].quoted;
+}
+
+std::string has_empty_key(const Binding &binding, const BoundTier &tier, const std::string &empty) {
+  std::vector<std::string> conditions;
+  for (const Pair &pair : tier.match)
+    conditions.push_back(is_empty(binding, "touch", pair.touch, empty));
+  return any_of(conditions);
+}
+
+std::string conflicts(const Binding &binding, const BoundTier &tier, const std::string &empty) {
+  std::vector<std::string> conditions;
+  for (const Pair &pair : tier.conflict) {
+    conditions.push_back("(NOT " + equals(binding, pair) + " AND NOT " + is_empty(binding, "touch", pair.touch, empty) +
+                         " AND NOT " + is_empty(binding, "conversion", binding.columns[pair.conversion], empty) +
+                         ") IS TRUE");
+  }
+  return any_of(conditions);
+}
+
+std::string own_lookback(const BoundTier &tier) {
+  if (!tier.lookback)
+    return "NULL::bigint";
+  const std::string column = "touch." + tier.lookback->quoted;
+  return "CASE WHEN " + column + " IS NOT NULL THEN GREATEST(-9e17, LEAST(9e17, pg_catalog.\"extract\"('epoch', " +
+         column + ") * 1000000))::bigint END";
 }
 
 std::string channel_of(const Binding &binding) {

@@ -69,6 +69,15 @@ std::string dimension_rows(const Binding &binding, const BoundEnrichment &enrich
 
 /// The channel of touchpoints that have none.
 constexpr const char *kNoChannel = "(not set)";
+/// "touch.a = conversion.b", under the touch column's collation so that its index serves.
+std::string equals(const Binding &binding, const Pair &pair);
+/// Whether a match column of "touch" holds one of the values `empty`.
+std::string has_empty_key(const Binding &binding, const BoundTier &tier, const std::string &empty);
+/// Whether "touch" is in conflict with "conversion": a column differs, and is empty on neither side.
+std::string conflicts(const Binding &binding, const BoundTier &tier, const std::string &empty);
+/// A touch's own lookback in microseconds, held within what fits; NULL where it has none.
+std::string own_lookback(const BoundTier &tier);
+
 /// The channel of a touchpoint, as text, for a query over "touch".
 std::string channel_of(const Binding &binding);
 

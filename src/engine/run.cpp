@@ -34,7 +34,7 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
             BatchResult &result) {
   Claimed claimed;
   Crediting crediting(binding);
-  Decided decided(binding, claimed.batch, crediting);
+  Decided decided(binding, claimed.batch, crediting, limits.memory);
   std::vector<Kept> kept;
   const Ledger ledger(binding, limits.batch_bytes);
   {
@@ -51,6 +51,8 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
       decided.add(decision, rows);
     });
     result.ways = source.ways();
+    if (decided.headers.size() < claimed.batch.size())
+      claimed.shorten(static_cast<std::uint32_t>(decided.headers.size()));
     enrich(decided);
     kept = ledger.read(claims, claimed, decided);
   }

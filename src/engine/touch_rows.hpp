@@ -6,8 +6,14 @@
 
 namespace attribution::engine {
 
+/// Whoever knows the ids of touchpoints.
+class TouchIds : public core::TouchRows {
+public:
+  virtual Datum id(const core::Touch &touch) const = 0;
+};
+
 /// Owns copies of rows of touch queries (TouchColumn). Answers the core's questions about them.
-class TouchRowStore final : public core::TouchRows {
+class TouchRowStore final : public TouchIds {
 public:
   TouchRowStore(const Binding &binding, MemoryContext memory);
 
@@ -21,7 +27,7 @@ public:
     __builtin_prefetch(reinterpret_cast<const char *>(row) + 64);
   }
 
-  Datum id(const core::Touch &touch) const;
+  Datum id(const core::Touch &touch) const override;
   /// The column that decisions keep at place `i` of RuleSpec::carry.
   Datum carried(const core::Touch &touch, std::size_t i, bool *null) const;
   /// The channel, of a row that was read with it.

@@ -61,7 +61,8 @@ struct EmitCredits {
   }
 };
 
-/// What diff() compares with what is stored: one row a credit, all but the id as text.
+/// What diff() compares with what is stored: one row a conversion, with the touchpoint of the most credit, and of equal
+/// ones the newest; all but the id as text.
 struct EmitOutlook {
   explicit EmitOutlook(const engine::Binding &binding) : binding(binding), crediting(binding) {}
   const engine::Binding &binding;
@@ -69,31 +70,48 @@ struct EmitOutlook {
 
   static constexpr Reading kReading = Reading::outlook;
   static constexpr core::Keep kKeep = core::Keep::winners;
-  enum Column { kId, kTime, kOutcome, kTier, kTouchId, kTouchTime, kPosition, kValue, kCarried, kBeyondHorizon };
-  static constexpr std::initializer_list<Oid> types = {InvalidOid,   TIMESTAMPTZOID, TEXTOID, TEXTOID,
-                                                       TEXTOID,      TIMESTAMPTZOID, INT4OID, NUMERICOID,
-                                                       TEXTARRAYOID, BOOLOID};
+  enum Column { kId, kTime, kTier, kTouchId, kTouchTime, kCredits, kValue, kCarried, kBeyondHorizon };
+  static constexpr std::initializer_list<Oid> types = {
+      InvalidOid, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, NUMERICOID, TEXTARRAYOID, BOOLOID};
 
   void put(const engine::Batch &batch, std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows,
            pg::ResultSet &result) {
-    const auto put_credit = [&](int position, const core::Touch *touch, double) {
-      result.set_as(kId, binding.id.type, batch.ids[i]);
-      result.set(kTime, TimestampTzGetDatum(batch.times[i]));
-      result.set_text(kOutcome, touch != nullptr ? "attributed" : "organic");
-      result.set(kPosition, Int32GetDatum(position));
-      if (binding.value && !batch.value.nulls[i])
-        result.set(kValue, batch.value.values[i]);
-      if (touch != nullptr) {
-        result.set_text(kTier, binding.spec.tiers[touch->tier].name.c_str());
-        result.set_text(kTouchId, binding.touch_id.text(rows.id(*touch)));
-        result.set(kTouchTime, TimestampTzGetDatum(touch->time));
-        result.set(kCarried, rows.carried_texts(*touch));
+    const core::Touch *most = nullptr;
+    double credit = 0;
+    int count = 0;
+    std::string credits; // of several, all that there is to tell of them
+    crediting.for_each(batch.times[i], decision, rows, [&](int position, const core::Touch *touch, double share) {
+      count = position;
+      if (touch == nullptr)
+        return;
+      if (share >= credit) {
+        most = touch;
+        credit = share;
       }
-      result.set(kBeyondHorizon, BoolGetDatum(engine::is_beyond_horizon(binding, batch.times[i])));
-      result.put();
-    };
-    crediting.for_each(batch.times[i], decision, rows, put_credit);
+      credits += binding.spec.tiers[touch->tier].name;
+      for (const char *text : {binding.touch_id.text(rows.id(*touch)), time.text(TimestampTzGetDatum(touch->time)),
+                               number.text(Float8GetDatum(share))})
+        (credits += '/') += text;
+      credits += ' ';
+    });
+    result.set_as(kId, binding.id.type, batch.ids[i]);
+    result.set(kTime, TimestampTzGetDatum(batch.times[i]));
+    if (binding.value && !batch.value.nulls[i])
+      result.set(kValue, batch.value.values[i]);
+    if (most != nullptr) {
+      result.set_text(kTier, binding.spec.tiers[most->tier].name.c_str());
+      result.set_text(kTouchId, binding.touch_id.text(rows.id(*most)));
+      result.set(kTouchTime, TimestampTzGetDatum(most->time));
+      result.set(kCarried, rows.carried_texts(*most));
+    }
+    if (count > 1)
+      result.set_text(kCredits, credits.c_str());
+    result.set(kBeyondHorizon, BoolGetDatum(engine::is_beyond_horizon(binding, batch.times[i])));
+    result.put();
   }
+
+private:
+  pg::Type time = pg::Type::of(TIMESTAMPTZOID, InvalidOid), number = pg::Type::of(FLOAT8OID, InvalidOid);
 };
 
 /// The columns of touchpoints().

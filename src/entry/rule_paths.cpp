@@ -1,9 +1,8 @@
 // Whole paths of a rule: conversion_paths(), null_paths(), compare_models(); and transform_path(), of anybody's.
-#include "core/heuristics.hpp"
 #include "core/path_transform.hpp"
-#include "engine/credits.hpp"
-#include "engine/decider.hpp"
-#include "engine/expression.hpp"
+#include "core/sum.hpp"
+#include "engine/null_paths.hpp"
+#include "engine/whole_paths.hpp"
 #include "entry/bound_rule.hpp"
 #include "entry/models.hpp"
 #include "entry/settings.hpp"
@@ -34,19 +33,11 @@ struct Range {
   core::Micros since, until;
 };
 
-/// Calls `put(batch, place, decision, rows)` with the whole path of every conversion of a range.
-template <class Put> void for_each_path(const BoundRule &rule, const Range &range, Put put) {
-  const engine::Binding &binding = rule.binding();
-  const bool channels = !binding.spec.channel.empty();
-  engine::IndexTouchSource source(binding, rule.reader(), entry::batch_size(), channels, core::Keep::path,
-                                  entry::candidate_bytes(), entry::is_touch_index_on());
-  engine::Decider decider(binding, source, core::Keep::path, entry::work_mem());
-  engine::ConversionReader conversions(binding, range.since, range.until, rule.reader(), 0, entry::read_limits());
-  engine::Batch batch;
-  while (conversions.next(batch))
-    decider.decide(batch, [&](std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows) {
-      put(batch, i, decision, rows);
-    });
+engine::WholePaths whole_paths(const BoundRule &rule) {
+  return {rule.binding(),
+          rule.reader(),
+          {entry::batch_size(), entry::batch_bytes(), entry::candidate_bytes(), entry::work_mem()},
+          entry::is_touch_index_on()};
 }
 
 Datum array(Oid type, std::vector<Datum> values) {
@@ -77,73 +68,6 @@ std::vector<core::NamedStep> transformed(FunctionCallInfo fcinfo) {
   return path;
 }
 
-/// The touchpoints of keys without a conversion, by the rule's strongest tier: those within its lookback of the key's
-/// last. $1, $2: the range; $3: the empty values; $4: the lookback, int8.
-std::string null_paths(const engine::Binding &binding) {
-  using engine::joined;
-  const engine::BoundTier &tier = binding.tiers.front();
-  const engine::TierSpec &spec = binding.spec.tiers.front();
-  const std::string time = "touch." + tier.time.quoted;
-  const std::string channel =
-      binding.spec.channel.empty() ? "pg_catalog.quote_literal('')" : engine::channel_of(binding);
-  std::string keys, key_names, conditions, matches;
-  for (std::size_t i = 0; i < tier.match.size(); ++i) {
-    const engine::Pair &pair = tier.match[i];
-    const std::string name = joined({"\"?key", std::to_string(i), "\""});
-    keys += joined({"touch.", pair.touch.quoted, " AS ", name, ", "});
-    key_names += joined({i == 0 ? "" : ", ", name});
-    conditions += joined({" AND touch.", pair.touch.quoted, " IS NOT NULL AND NOT pg_catalog.concat(touch.",
-                          pair.touch.quoted, ") COLLATE pg_catalog.\"C\" = ANY ($3)"});
-    matches += joined({" AND conversion.", binding.columns[pair.conversion].quoted,
-                       pg::collate(pair.touch.type.collation), " ", pair.equality, " touch.", name});
-  }
-  const std::string filter = spec.filter.empty() ? "" : " AND " + engine::embed(spec.filter);
-  const std::string conversion_filter = binding.spec.filter.empty() ? "" : " AND " + engine::embed(binding.spec.filter);
-  const std::string id = OidIsValid(tier.id.type.collation) ? "\"?id\" COLLATE pg_catalog.\"C\"" : "\"?id\"";
-  return joined({"SELECT pg_catalog.array_agg(\"?channel\" ORDER BY \"?time\", ",
-                 id,
-                 "), pg_catalog.array_agg(pg_catalog.concat(\"?id\") ORDER BY \"?time\", ",
-                 id,
-                 "), pg_catalog.array_agg(\"?time\" ORDER BY \"?time\", ",
-                 id,
-                 ") FROM (SELECT *, pg_catalog.max(\"?time\") OVER (",
-                 "PARTITION BY ",
-                 key_names,
-                 ") AS \"?last\" FROM (SELECT DISTINCT ",
-                 keys,
-                 time,
-                 " AS \"?time\", touch.",
-                 tier.id.quoted,
-                 " AS \"?id\", ",
-                 channel,
-                 " AS \"?channel\" FROM ",
-                 tier.touchpoints.name,
-                 " AS touch WHERE ",
-                 time,
-                 " >= $1 AND ",
-                 time,
-                 " < $2 AND pg_catalog.isfinite(",
-                 time,
-                 ") AND touch.",
-                 tier.id.quoted,
-                 " IS NOT NULL",
-                 conditions,
-                 filter,
-                 ") AS touch WHERE NOT EXISTS (SELECT FROM ",
-                 binding.conversions.name,
-                 " AS conversion WHERE conversion.",
-                 binding.time.quoted,
-                 " >= $1 AND conversion.",
-                 binding.time.quoted,
-                 " < $2",
-                 matches,
-                 conversion_filter,
-                 ")) AS touch WHERE \"?last\" - \"?time\" <= ",
-                 "$4",
-                 " * interval '1 microsecond' GROUP BY ",
-                 key_names});
-}
-
 } // namespace
 
 // Arguments: rule, since, until, overrides.
@@ -155,30 +79,30 @@ Datum attribution_conversion_paths(PG_FUNCTION_ARGS) {
     const Range range(fcinfo);
     const BoundRule rule(required(fcinfo, 0, "rule"), required(fcinfo, 3, "overrides"));
     const engine::Binding &binding = rule.binding();
-    engine::Crediting crediting(binding);
-    engine::TouchChannels channels(binding);
-    for_each_path(
-        rule, range,
-        [&](const engine::Batch &batch, std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows) {
-          std::vector<Datum> path, ids, times, credits;
-          for (const core::Touch &touch : decision.path) {
-            path.push_back(pg::text(channels.table().name(channels.of(touch, rows))));
-            ids.push_back(pg::text(binding.touch_id.text(rows.id(touch))));
-            times.push_back(TimestampTzGetDatum(touch.time));
-          }
-          if (!decision.path.empty())
-            for (const double credit : crediting.credits(batch.times[i], decision, rows))
-              credits.push_back(Float8GetDatum(credit));
-          result.set_as(kId, binding.id.type, batch.ids[i]);
-          result.set(kTime, TimestampTzGetDatum(batch.times[i]));
-          if (binding.value && !batch.value.nulls[i])
-            result.set(kValue, batch.value.values[i]);
-          result.set(kPath, array(TEXTOID, std::move(path)));
-          result.set(kTouchIds, array(TEXTOID, std::move(ids)));
-          result.set(kTouchTimes, array(TIMESTAMPTZOID, std::move(times)));
-          result.set(kCredits, array(FLOAT8OID, std::move(credits)));
-          result.put();
-        });
+    engine::WholePaths paths = whole_paths(rule);
+    engine::Divider divider(binding.rule.model, paths.channels());
+    paths.for_each(range.since, range.until,
+                   [&](const engine::Batch &batch, std::uint32_t i, const engine::WholePath &path) {
+                     std::vector<Datum> names, ids, times, credits;
+                     for (const core::PathStep &step : path.steps)
+                       names.push_back(pg::text(paths.channels().name(step.channel)));
+                     for (const core::Touch &touch : path.touches) {
+                       ids.push_back(pg::text(binding.touch_id.text(path.rows.id(touch))));
+                       times.push_back(TimestampTzGetDatum(touch.time));
+                     }
+                     if (!path.steps.empty())
+                       for (const double credit : divider.divide(batch.times[i], path.steps))
+                         credits.push_back(Float8GetDatum(credit));
+                     result.set_as(kId, binding.id.type, batch.ids[i]);
+                     result.set(kTime, TimestampTzGetDatum(batch.times[i]));
+                     if (binding.value && !batch.value.nulls[i])
+                       result.set(kValue, batch.value.values[i]);
+                     result.set(kPath, array(TEXTOID, std::move(names)));
+                     result.set(kTouchIds, array(TEXTOID, std::move(ids)));
+                     result.set(kTouchTimes, array(TIMESTAMPTZOID, std::move(times)));
+                     result.set(kCredits, array(FLOAT8OID, std::move(credits)));
+                     result.put();
+                   });
     return Datum(0);
   });
 }
@@ -193,7 +117,7 @@ Datum attribution_null_paths(PG_FUNCTION_ARGS) {
     const engine::Binding &binding = rule.binding();
     if (binding.tiers.empty())
       return Datum(0);
-    const pg::Plan plan(null_paths(binding), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, INT8OID});
+    const pg::Plan plan(engine::null_paths(binding), {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, INT8OID});
     plan.refuse_volatile("null paths of rule \"" + binding.spec.name + "\"");
     plan.check_reader(rule.reader());
     pg::Cursor cursor(plan, {{TimestampTzGetDatum(range.since), false},
@@ -236,41 +160,47 @@ Datum attribution_compare_models(PG_FUNCTION_ARGS) {
     const BoundRule rule(required(fcinfo, 0, "rule"), required(fcinfo, 4, "overrides"));
     const engine::Binding &binding = rule.binding();
 
-    engine::TouchChannels channels(binding);
+    engine::WholePaths paths = whole_paths(rule);
+    core::Channels &channels = paths.channels();
     struct Total {
       core::Sum conversions, value;
     };
-    std::vector<engine::Crediting> models;
-    std::vector<std::vector<Total>> totals(texts.size());
+    std::vector<engine::Divider> models;
+    std::vector<std::vector<Total>> totals(texts.size()); // by model, then by channel
+    std::vector<char> seen;                               // by channel
     for (const std::string &text : texts) {
       const core::ModelSpec model = entry::model_of(text);
       if (model.kind == core::Model::weighted && text != binding.spec.model)
         throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "models must not name a function", {},
                         "A rule weighs by the function that its own model names.");
-      models.emplace_back(binding, model);
+      models.emplace_back(model, channels);
     }
     Total organic;
-    for_each_path(
-        rule, range,
-        [&](const engine::Batch &batch, std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows) {
-          const double value = value_of(binding, batch, i);
-          if (decision.path.empty()) {
-            organic.conversions.add(1);
-            organic.value.add(value);
-            return;
-          }
-          std::vector<core::Channel> path;
-          for (const core::Touch &touch : decision.path)
-            path.push_back(channels.of(touch, rows));
-          for (std::size_t model = 0; model < models.size(); ++model) {
-            totals[model].resize(channels.table().size());
-            const std::span<const double> credits = models[model].credits(batch.times[i], decision, rows);
-            for (std::size_t at = 0; at < credits.size(); ++at) {
-              totals[model][path[at]].conversions.add(credits[at]);
-              totals[model][path[at]].value.add(credits[at] * value);
-            }
-          }
-        });
+    paths.for_each(range.since, range.until,
+                   [&](const engine::Batch &batch, std::uint32_t i, const engine::WholePath &path) {
+                     const double value = value_of(binding, batch, i);
+                     if (path.steps.empty()) {
+                       organic.conversions.add(1);
+                       organic.value.add(value);
+                       return;
+                     }
+                     seen.resize(channels.size());
+                     for (const core::PathStep &step : path.steps)
+                       seen[step.channel] = true;
+                     for (std::size_t model = 0; model < models.size(); ++model) {
+                       totals[model].resize(channels.size());
+                       const std::span<const double> credits = models[model].divide(batch.times[i], path.steps);
+                       for (std::size_t at = 0; at < credits.size(); ++at) {
+                         if (credits[at] == 0)
+                           continue;
+                         Total &total = totals[model][path.steps[at].channel];
+                         total.conversions.add(credits[at]);
+                         if (value != 0)
+                           total.value.add(credits[at] * value);
+                       }
+                     }
+                   });
+    seen.resize(channels.size());
     for (std::size_t model = 0; model < models.size(); ++model) {
       const auto put = [&](const char *channel, const Total &total) {
         result.set_text(kModel, texts[model].c_str());
@@ -280,9 +210,10 @@ Datum attribution_compare_models(PG_FUNCTION_ARGS) {
         result.set(kValue, Float8GetDatum(total.value.value()));
         result.put();
       };
-      totals[model].resize(channels.table().size());
-      for (const core::Channel channel : channels.table().by_name())
-        put(std::string(channels.table().name(channel)).c_str(), totals[model][channel]);
+      totals[model].resize(channels.size());
+      for (const core::Channel channel : channels.by_name())
+        if (seen[channel])
+          put(std::string(channels.name(channel)).c_str(), totals[model][channel]);
       if (organic.conversions.value() > 0)
         put(nullptr, organic);
     }

@@ -28,18 +28,22 @@ public:
   std::string credits() const { return engine::relation_name(tables_.credits); }
   std::string decisions_history() const { return engine::relation_name(tables_.decisions_history); }
   std::string credits_history() const { return engine::relation_name(tables_.credits_history); }
+  /// Whether decisions may have several credits.
+  bool divides() const noexcept { return tables_.divides; }
   std::string pending() const { return engine::relation_name(tables_.pending); }
   Oid reader() const noexcept { return owner_.caller(); }
 
 private:
   struct Tables {
     Oid owner, decisions, credits, decisions_history, credits_history, pending;
+    bool divides;
   };
   static Tables find(Datum rule) {
-    const pg::Rows rows = pg::query("SELECT r.owner::oid, k.decisions::oid, k.credits::oid, k.decisions_history::oid,"
-                                    " k.credits_history::oid, k.pending::oid FROM attribution.rule AS r,"
-                                    " attribution._kept(r.rule) AS k WHERE r.rule = $1",
-                                    {TEXTOID}, {{rule, false}});
+    const pg::Rows rows =
+        pg::query("SELECT r.owner::oid, k.decisions::oid, k.credits::oid, k.decisions_history::oid,"
+                  " k.credits_history::oid, k.pending::oid, attribution._divides(r.rule) FROM attribution.rule AS r,"
+                  " attribution._kept(r.rule) AS k WHERE r.rule = $1",
+                  {TEXTOID}, {{rule, false}});
     if (rows.count == 0) {
       const char *name = pg::call([&] { return TextDatumGetCString(rule); });
       throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "rule \"" + std::string(name) + "\" does not exist", {},
@@ -47,7 +51,7 @@ private:
     }
     bool null = true;
     const auto oid = [&](int column) { return DatumGetObjectId(rows.get(0, column, &null)); };
-    return {oid(1), oid(2), oid(3), oid(4), oid(5), oid(6)};
+    return {oid(1), oid(2), oid(3), oid(4), oid(5), oid(6), DatumGetBool(rows.get(0, 7, &null))};
   }
 
   pg::Spi spi_;
@@ -105,10 +109,12 @@ Datum attribution_decisions_as_of(PG_FUNCTION_ARGS) {
   });
 }
 
-// _stored(rule, since, until, by): the first credits of what is decided, with the carried columns `by`.
+// _stored(rule, since, until, by): what is decided, with the touchpoint of the most credit and its carried columns
+// `by`.
 Datum attribution_stored(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    pg::ResultSet result(fcinfo, {TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, NUMERICOID, TEXTARRAYOID});
+    pg::ResultSet result(
+        fcinfo, {TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, NUMERICOID, TEXTARRAYOID});
     const pg::Param since{entry::required(fcinfo, 1, "since"), false};
     const pg::Param until{entry::required(fcinfo, 2, "until"), false};
     const Datum by = entry::required(fcinfo, 3, "by");
@@ -123,12 +129,20 @@ Datum attribution_stored(PG_FUNCTION_ARGS) {
     for (int i = 0; i < count; ++i)
       carried += (i == 0 ? "CASE WHEN c." : ", CASE WHEN c.") + pg::quoted(NameStr(*DatumGetName(names[i]))) +
                  " IS NOT NULL THEN pg_catalog.concat(c." + pg::quoted(NameStr(*DatumGetName(names[i]))) + ") END";
+    const std::string same = " AS c WHERE c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time";
+    const std::string credits =
+        rule.divides()
+            ? "(SELECT CASE WHEN pg_catalog.count(*) > 1 THEN pg_catalog.string_agg(pg_catalog.concat(c.tier, '/',"
+              " c.touch_id, '/', c.touch_time, '/', c.credit, ' '), '' ORDER BY c.credit_position) END FROM " +
+                  rule.credits() + same + ")"
+            : "NULL::text";
     relay("SELECT pg_catalog.concat(d.conversion_id), d.conversion_time, c.tier,"
-          " CASE WHEN c.touch_id IS NOT NULL THEN pg_catalog.concat(c.touch_id) END, c.touch_time, d.value,"
-          " CASE WHEN c.tier IS NULL THEN '{}' ELSE ARRAY[" +
-              carried + "]::text[] END FROM " + rule.decisions() + " AS d JOIN " + rule.credits() +
-              " AS c ON c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time AND"
-              " c.credit_position = 1 WHERE d.conversion_time >= $1 AND (d.conversion_time < $2 OR $2 = 'infinity')",
+          " CASE WHEN c.touch_id IS NOT NULL THEN pg_catalog.concat(c.touch_id) END, c.touch_time, " +
+              credits + ", d.value, CASE WHEN c.tier IS NULL THEN '{}' ELSE ARRAY[" + carried + "]::text[] END FROM " +
+              rule.decisions() + " AS d CROSS JOIN LATERAL (SELECT * FROM " + rule.credits() + same +
+              (rule.divides() ? " ORDER BY c.credit DESC, c.credit_position DESC LIMIT 1"
+                              : " AND c.credit_position = 1") +
+              ") AS c WHERE d.conversion_time >= $1 AND (d.conversion_time < $2 OR $2 = 'infinity')",
           {TIMESTAMPTZOID, TIMESTAMPTZOID}, {since, until}, rule.reader(), result);
     return Datum(0);
   });

@@ -78,6 +78,27 @@ int Order::operator()(Datum a, Datum b) const {
   return call([&] { return DatumGetInt32(FunctionCall2Coll(const_cast<FmgrInfo *>(&function_), collation_, a, b)); });
 }
 
+Exact Exact::of(const Type &type) {
+  return call([&]() -> Exact {
+    const Oid base = getBaseType(type.oid);
+    if (base == BPCHAROID) // char(3) and char(5) are equal, but not the same
+      return {};
+    TypeCacheEntry *entry = lookup_type_cache(base, TYPECACHE_HASH_OPFAMILY | TYPECACHE_BTREE_OPFAMILY |
+                                                        TYPECACHE_EQ_OPR_FINFO | TYPECACHE_HASH_PROC_FINFO);
+    if (!OidIsValid(entry->btree_opf) || !OidIsValid(entry->hash_opf) || !OidIsValid(entry->eq_opr) ||
+        !OidIsValid(entry->hash_proc_finfo.fn_oid) ||
+        entry->eq_opr !=
+            get_opfamily_member(entry->hash_opf, entry->hash_opintype, entry->hash_opintype, HTEqualStrategyNumber))
+      return {};
+    const Oid same =
+        get_opfamily_proc(entry->btree_opf, entry->btree_opintype, entry->btree_opintype, BTEQUALIMAGE_PROC);
+    if (!OidIsValid(same) ||
+        !DatumGetBool(OidFunctionCall1Coll(same, type.collation, ObjectIdGetDatum(entry->btree_opintype))))
+      return {};
+    return {&entry->hash_proc_finfo, &entry->eq_opr_finfo, type.collation};
+  });
+}
+
 std::string equality(Oid left, Oid right) {
   const char *name = call([&]() -> const char * {
     TypeCacheEntry *entry = lookup_type_cache(getBaseType(left), TYPECACHE_HASH_OPFAMILY);

@@ -44,6 +44,19 @@ private:
   Oid collation_ = InvalidOid;
 };
 
+/// The hash and the equality of a type whose equal values are the same to the last bit, for use without SQL.
+struct Exact {
+  FmgrInfo *hash = nullptr, *equal = nullptr;
+  Oid collation = InvalidOid;
+
+  /// Of none if equal values may differ, as 'a' and 'A' do for a type that ignores case.
+  static Exact of(const Type &type);
+  explicit operator bool() const noexcept { return equal != nullptr; }
+  /// These may raise an ERROR, and are no calls of their own: for use inside PostgreSQL's executor.
+  std::uint32_t hashed(Datum value) const { return DatumGetUInt32(FunctionCall1Coll(hash, collation, value)); }
+  bool same(Datum a, Datum b) const { return DatumGetBool(FunctionCall2Coll(equal, collation, a, b)); }
+};
+
 /// The equality of two types as SQL: "OPERATOR(schema.=)". Empty if no hash operator family has one: no common
 /// equality that an index or a hash join could serve.
 std::string equality(Oid left, Oid right);

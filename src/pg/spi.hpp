@@ -97,6 +97,8 @@ public:
   Cursor(const Cursor &) = delete;
   Cursor &operator=(const Cursor &) = delete;
   Rows fetch(long count);
+  /// How many rows the planner expects.
+  double expected_rows() const noexcept { return PortalGetPrimaryStmt(portal_)->planTree->plan_rows; }
 
 private:
   Portal portal_;

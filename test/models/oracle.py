@@ -4,6 +4,7 @@ A path is (channels, conversions, value, nulls). Markov: states are windows of t
 state. p without c is the chance to convert when every step to a state with c ends the walk; it is had from the linear
 system x = Qx + b, by Gauss-Jordan elimination."""
 
+from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
 from itertools import permutations
 
@@ -177,3 +178,38 @@ def heuristics(paths, model, at=1):
         for c, w in zip(path[0], weights(model, path[0]) if path[0] else []):
             result[c] = result.get(c, 0) + w * path[at]
     return result
+
+
+def assists(paths):
+    """Of each channel: conversions it began, ended, and assisted without ending them, and the last by the one before."""
+    result = {}
+    for channel in {c for path, conversions, *_ in paths if conversions for c in path}:
+        first = sum((p[1] for p in paths if p[0] and p[0][0] == channel), Fraction(0))
+        last = sum((p[1] for p in paths if p[0] and p[0][-1] == channel), Fraction(0))
+        assisted = sum((p[1] for p in paths if channel in p[0] and p[0][-1] != channel), Fraction(0))
+        result[channel] = [first, last, assisted, assisted / last if last else None]
+    return result
+
+
+def lengths(paths):
+    """Conversions and value by the length of the path."""
+    result = {}
+    for path, conversions, value, _ in paths:
+        if conversions or value:
+            known = result.setdefault(len(path), [Fraction(0), Fraction(0)])
+            result[len(path)] = [known[0] + conversions, known[1] + value]
+    return result
+
+
+def share(value, credits):
+    """A value by credits as PostgreSQL prints them as numeric (15 digits): what is left goes to the largest remainders, of equal ones to
+    the first; what is more than one unit for each, to all."""
+    unit = Decimal(1).scaleb(value.as_tuple().exponent)
+    exact = [value * Decimal(f"{credit:.15g}") for credit in credits]
+    low = [(x / unit).to_integral_value(ROUND_DOWN) * unit for x in exact]
+    units = int(abs(value - sum(low)) / unit)
+    one = unit if value > sum(low) else -unit
+    order = sorted(range(len(credits)), key=lambda k: (-abs(exact[k] - low[k]), k))
+    for n, k in enumerate(order):
+        low[k] += one * (units // len(credits) + (n < units % len(credits)))
+    return low

@@ -113,6 +113,7 @@ class _Maker:
     def __init__(self, rng, number):
         self.rng = rng
         self.nasty = rng.random() < 0.3
+        self.plain = rng.random() < 0.3        # key and time alone say which touches are eligible
         self.schema = f"family {number}" if self.nasty else f"family_{number}"
         self.number = number
         self.kinds_of_ids = {}
@@ -202,16 +203,16 @@ class _Maker:
             match += rng.sample(rest, min(len(rest), rng.choice([0, 0, 1, 2])))
         rng.shuffle(match)
         rest = [role for role in kinds if role not in match and role != "world"]
-        conflict = rng.sample(rest, min(len(rest), rng.choice([1, 1, 2]))) if self.chance(0.4) else []
+        conflict = rng.sample(rest, min(len(rest), rng.choice([1, 1, 2]))) if self.chance(0.4) and not self.plain else []
         strict = self.chance(0.15)
         time = "begin" if self.chance(0.07) and relation is not conversions else "time"
-        predicate, columns = self.predicate(relation, time, conversions) if self.chance(0.4) else (None, [])
+        predicate, columns = self.predicate(relation, time, conversions) if self.chance(0.4) and not self.plain else (None, [])
         return Tier(
             name=f'{i}. "{rng.choice(["click", "%", "vue"])}" by {match[0]}\'s' if self.nasty else f"tier {i}",
             relation=relation, match=match, conversion_match=[self.sources[role] for role in match],
             conflict=conflict, lookback=rng.choice(LOOKBACKS),
             filter=self.filter(relation, "touch") if self.chance(0.4) else None,
-            predicate=predicate, predicate_columns=columns, own_lookback=self.chance(0.3),
+            predicate=predicate, predicate_columns=columns, own_lookback=self.chance(0.3) and not self.plain,
             skew="0" if strict else rng.choice(SKEWS), strict=strict, time=time)
 
     def filter(self, relation, alias):

@@ -55,7 +55,7 @@ def script(rng, family):
     right = Oracle(family.rule, family.schema).sql()
     parts = [PRELUDE, layout.build(rng, family, family.schema), right,
              "ALTER TABLE oracle_decision RENAME TO right_decision;\n"
-             "ALTER TABLE oracle_touchpoint RENAME TO right_touchpoint;\nDROP TABLE oracle_conversion, oracle_pair;\n"]
+             "ALTER TABLE oracle_touchpoint RENAME TO right_touchpoint;\nDROP TABLE oracle_conversion, oracle_pair, oracle_path;\n"]
     for name, (found, put) in MUTANTS.items():
         wrong = re.sub(found, put, right)
         if wrong == right:
@@ -64,7 +64,7 @@ def script(rng, family):
 SELECT 'mutant|' || $name${name}$name$ || '|' ||
     (SELECT count(*) FROM (TABLE right_decision EXCEPT ALL TABLE oracle_decision) AS d)
   + (SELECT count(*) FROM (TABLE right_touchpoint EXCEPT ALL TABLE oracle_touchpoint) AS t);
-DROP TABLE oracle_conversion, oracle_pair, oracle_touchpoint, oracle_decision;
+DROP TABLE oracle_conversion, oracle_pair, oracle_touchpoint, oracle_decision, oracle_path;
 RESET DateStyle;
 """)
     return "".join(parts)

@@ -25,8 +25,11 @@ How the contract is read where it leaves a choice:
   or not it lies in [since, until). If that is a tie: the least by the text of the rule's columns, C collation, NULL
   last; the columns are, tier by tier, those of conversion_match and then conversion_conflict, each at its first
   appearance, and then those in predicates. An override makes another rule: a tier left out takes its columns along.
-* touchpoints() counts a touch's position from the path's oldest; attribute() counts credits, and these models have one.
+* touchpoints() counts a touch's position from the path's oldest; attribute() counts credits.
+* These rules say nothing of channels: they are the tiers' names.
 """
+
+import re
 
 from family import literal, quote
 
@@ -37,9 +40,27 @@ CREATE TEMP TABLE {prefix}_touchpoint (
 CREATE TEMP TABLE {prefix}_decision (
     conversion_id text COLLATE "C", conversion_time timestamptz, outcome text COLLATE "C", tier text COLLATE "C",
     touch_id text COLLATE "C", touch_time timestamptz, credit_position int, credit float8);
+CREATE TEMP TABLE {prefix}_path (
+    conversion_id text COLLATE "C", conversion_time timestamptz, path text[] COLLATE "C", touch_ids text[] COLLATE "C",
+    touch_times timestamptz[], credits float8[]);
 """
 
-DROP_TABLES = "DROP TABLE oracle_conversion, oracle_pair, oracle_touchpoint, oracle_decision;\n"
+DROP_TABLES = "DROP TABLE oracle_conversion, oracle_pair, oracle_touchpoint, oracle_decision, oracle_path;\n"
+
+# What a model gives the i-th of n touches of a path, up to a factor; x, y: its settings; `here`: the touches of the path.
+WEIGHTS = {
+    "last_touch": "(i = n)::int",
+    "first_touch": "(i = 1)::int",
+    "last_non_direct": "(i = coalesce(max(i) FILTER (WHERE tier <> '{x}') OVER here, n))::int",
+    "linear": "1",
+    "linear_distinct": "1.0 / count(*) OVER (PARTITION BY conversion_id, in_path, tier)",
+    "position_based": "CASE WHEN n = 1 THEN 1 WHEN n = 2 THEN CASE i WHEN 1 THEN {x} ELSE {y} END + (1 - {x} - {y}) / 2"
+                      " WHEN i = 1 THEN {x} WHEN i = n THEN {y} ELSE (1 - {x} - {y}) / (n - 2) END",
+    "time_decay": "power(2::float8, -extract(epoch FROM max(touch_time) OVER here - touch_time) / extract(epoch FROM interval '{x}'))",
+    "w_shaped": "0.3 * ((i = 1)::int + (i = n)::int + coalesce(i = min(i) FILTER (WHERE tier = '{x}') OVER here, false)::int)"
+                " + CASE WHEN i IN (1, n) OR coalesce(i = min(i) FILTER (WHERE tier = '{x}') OVER here, false) THEN 0"
+                " ELSE 0.1 / (n - 2 - coalesce(min(i) FILTER (WHERE tier = '{x}') OVER here NOT IN (1, n), false)::int) END",
+}
 
 
 class Oracle:
@@ -61,7 +82,7 @@ class Oracle:
         pairs = "\nUNION ALL\n".join(self.pairs(n, tier) for n, tier in self.tiers)
         return ("SET TimeZone = 'UTC';\n" + self.conversions() + "\nCREATE TEMP TABLE oracle_pair AS" + pairs
                 + ";\nANALYZE oracle_pair;\n" + EMPTY_TABLES.format(prefix="oracle")
-                + self.touchpoints() + self.decisions())
+                + self.touchpoints() + self.decisions() + self.paths())
 
     def table(self, relation):
         return f"{quote(self.schema)}.{quote(relation.name)}"
@@ -151,25 +172,46 @@ WITH eligible AS (
             PARTITION BY conversion_id, in_path ORDER BY touch_time, tier_number DESC, touch_rank) END AS touch_position,
         CASE WHEN in_path THEN count(*) OVER (PARTITION BY conversion_id, in_path) END AS path_length
     FROM path
+), weighed AS (
+    -- Models.
+    SELECT *, CASE WHEN in_path THEN ({self.weight()})::float8 ELSE 0 END AS weight
+    FROM (SELECT *, touch_position AS i, path_length AS n FROM placed) AS placed
+    WINDOW here AS (PARTITION BY conversion_id, in_path)
 )
 INSERT INTO oracle_touchpoint
 SELECT conversion_id, conversion_time, tier, touch_position, path_length, touch_id, touch_time,
-    -- Models: the first or the last takes it all.
-    CASE WHEN touch_position = {'path_length' if self.model == 'last_touch' else '1'} THEN 1 ELSE 0 END, tier_number
-FROM placed;
+    weight / sum(weight) OVER (PARTITION BY conversion_id), tier_number
+FROM weighed;
 """
+
+    def weight(self):
+        name, settings = re.fullmatch(r"(\w+)(?:\((.*)\))?", self.model).groups()
+        x, _, y = (settings or "").partition(", ")
+        return WEIGHTS[name].format(x=x, y=y)
 
     def decisions(self):
         relation = self.rule.conversions
         return f"""
--- A row a conversion; without a touchpoint it is organic.
+-- A row a credit; a conversion without a touchpoint is organic.
 INSERT INTO oracle_decision
 SELECT conversion.id, conversion.time, CASE WHEN touch_id IS NULL THEN 'organic' ELSE 'attributed' END,
-    tier, touch_id, touch_time, 1, 1
+    tier, touch_id, touch_time, row_number() OVER (PARTITION BY conversion.id ORDER BY touch_position), coalesce(credit, 1)
 FROM (SELECT {column('conversion', relation, 'id')}::text COLLATE "C" AS id,
           {column('conversion', relation, 'time')} AS time
       FROM oracle_conversion AS conversion) AS conversion
 LEFT JOIN (SELECT * FROM oracle_touchpoint WHERE credit > 0) AS credited ON credited.conversion_id = conversion.id;
+"""
+
+    def paths(self):
+        return """
+INSERT INTO oracle_path
+SELECT conversion_id, conversion_time, coalesce(array_agg(t.tier ORDER BY touch_position) FILTER (WHERE t.touch_position > 0), '{}'),
+    coalesce(array_agg(t.touch_id ORDER BY touch_position) FILTER (WHERE t.touch_position > 0), '{}'),
+    coalesce(array_agg(t.touch_time ORDER BY touch_position) FILTER (WHERE t.touch_position > 0), '{}'),
+    coalesce(array_agg(t.credit ORDER BY touch_position) FILTER (WHERE t.touch_position > 0), '{}')
+FROM (SELECT DISTINCT conversion_id, conversion_time FROM oracle_decision) AS conversion
+LEFT JOIN oracle_touchpoint AS t USING (conversion_id, conversion_time)
+GROUP BY 1, 2;
 """
 
 

@@ -5,6 +5,7 @@ Its output: `check|name` as a check begins, `diff|name|...` for each difference,
 
 import json
 import random
+import re
 from dataclasses import dataclass, replace
 
 import explain
@@ -29,6 +30,8 @@ SET statement_timeout = '60s';
 
 DECISION = "conversion_id, conversion_time, outcome, tier, touch_id, touch_time, credit_position, credit"
 TOUCHPOINT = "conversion_id, conversion_time, tier, touch_position, path_length, touch_id, touch_time, credit"
+PATH = "conversion_id, conversion_time, path, touch_ids, touch_times, credits"
+KINDS = {"attribute": ("decision", DECISION), "touchpoints": ("touchpoint", TOUCHPOINT), "conversion_paths": ("path", PATH)}
 
 ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC"]
 SETTINGS = [
@@ -90,6 +93,7 @@ class _Script:
         self.invariants()
         self.compare("attribute", "attribute", rule)
         self.compare("touchpoints", "touchpoints", rule)
+        self.compare("paths", "conversion_paths", rule)
         for n, (since, until) in enumerate(self.family.edges):
             if chance(0.3):
                 self.compare(f"attribute in range {n}", "attribute", rule, since, until)
@@ -105,6 +109,8 @@ class _Script:
             self.again()
         if chance(0.5):
             self.overrides("overrides", self.some_overrides())
+        if chance(0.7):
+            self.model()
         if chance(0.25):
             self.draft(active)
         elif chance(0.4):
@@ -169,12 +175,15 @@ FROM oracle_decision;
         before, after = self.settings()
         if not self.wanted(check):
             return
-        kind, columns = {"attribute": ("decision", DECISION), "touchpoints": ("touchpoint", TOUCHPOINT)}[function]
+        kind, columns = KINDS[function]
+        # The last digits of a credit are anybody's.
+        compared = columns.replace("credits", "ARRAY(SELECT round(u::numeric, 9) FROM unnest(credits) AS u) AS credits")
+        compared = re.sub("credit$", "round(credit::numeric, 9) AS credit", compared)
         typed = columns.replace("conversion_id", "conversion_id::text").replace("touch_id", "touch_id::text")
         during = ("" if since is None else
                   f" WHERE conversion_time >= {literal(since)} AND conversion_time < {literal(until)}")
-        expected = f"SELECT {columns} FROM oracle_{kind}{during}"
-        answer = f"SELECT {columns} FROM answer_{kind}"
+        expected = f"SELECT {compared} FROM oracle_{kind}{during}"
+        answer = f"SELECT {compared} FROM answer_{kind}"
         self.parts.append(f"""
 \\echo check|{check}
 {EMPTY_TABLES.format(prefix='answer')}
@@ -182,7 +191,7 @@ FROM oracle_decision;
 FROM {rules.read(function, rule, since, until, overrides, schema)};
 {after}{_difference(check, expected, answer)}
 SELECT 'done|{check}|' || count(*) FROM answer_{kind};
-DROP TABLE answer_decision, answer_touchpoint;
+DROP TABLE answer_decision, answer_touchpoint, answer_path;
 """)
 
     def one_by_one(self):
@@ -201,7 +210,7 @@ LATERAL attribution.attribute({literal(self.rule.name)}, t, t + interval '1 micr
 {after}{_difference(check, f"SELECT {DECISION} FROM oracle_decision WHERE conversion_time IN ({some})",
                     f"SELECT {DECISION} FROM answer_decision")}
 SELECT 'done|{check}|' || count(*) FROM answer_decision;
-DROP TABLE answer_decision, answer_touchpoint;
+DROP TABLE answer_decision, answer_touchpoint, answer_path;
 """)
 
     def changed(self):
@@ -253,6 +262,22 @@ UPDATE {table} SET {time} = {time} + interval '1 hour' WHERE {shard} = 0 AND {ti
         self.compare(f"attribute with {check}", "attribute", self.rule, overrides=overrides)
         self.compare(f"touchpoints with {check}", "touchpoints", self.rule, overrides=overrides)
         self.explain(oracle, f"explain with {check}", overrides)
+
+    def model(self):
+        """A model that divides the credit."""
+        tier = self.rng.choice(self.rule.tiers).name
+        named = [] if "'" in tier else [f"last_non_direct({tier})", f"w_shaped({tier})"]
+        model = self.rng.choice(["linear", "linear_distinct", "position_based(0.4, 0.4)", "position_based(0.1, 0.3)", "time_decay(1 day)",
+                                 "time_decay(7 days)"] + named)
+        path = self.rng.choice([self.rule.path, rules.other_path(self.rule.path)])
+        overrides = {"model": model, "path": path}
+        check = "a model that divides"
+        self.parts += [DROP_TABLES, Oracle(self.rule, self.family.schema, path, model).sql()]
+        self.compare(f"attribute with {check}", "attribute", self.rule, overrides=overrides)
+        self.compare(f"touchpoints with {check}", "touchpoints", self.rule, overrides=overrides)
+        self.compare(f"paths with {check}", "conversion_paths", self.rule, overrides=overrides)
+        since, until = self.rng.choice(self.family.edges)
+        self.compare(f"paths in range with {check}", "conversion_paths", self.rule, since, until, overrides=overrides)
 
     def draft(self, active):
         """A change after activation is a draft: reads keep to the active version, unless they name the draft's."""
