@@ -18,6 +18,9 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr auto kLookEvery = 2s;
+/// Before 2.3 librdkafka aborts the process when a consumer is destroyed that has joined a cooperative group and was
+/// never assigned anything. Such a one stays behind.
+constexpr int kSoundCooperative = 0x02030000;
 /// So many messages.
 constexpr std::uint64_t kLookAfter = 64;
 
@@ -70,10 +73,15 @@ void Session::close() noexcept {
   // Its callback hands the partitions back; what is not committed by now is for the next owner.
   discard();
   nudge_.reset();
-  if (kafka_) {
-    rd_kafka_consumer_close(kafka_.get());
+  if (!kafka_)
+    return;
+  const bool is_fragile = !was_assigned_ && rd_kafka_version() < kSoundCooperative &&
+                          std::string_view(rd_kafka_rebalance_protocol(kafka_.get())) == "COOPERATIVE";
+  rd_kafka_consumer_close(kafka_.get());
+  if (is_fragile)
+    static_cast<void>(kafka_.release());
+  else
     let_go(std::move(kafka_));
-  }
 }
 
 void Session::run(const std::atomic<bool> &stop) {
@@ -272,7 +280,7 @@ void Session::rebalance(rd_kafka_resp_err_t error, rd_kafka_topic_partition_list
     claim(partitions);
     spdlog::info("{}: {} partitions claimed", pipeline_.name, partitions->cnt);
     apply(error, partitions);
-    state_.ready = true;
+    state_.ready = was_assigned_ = true;
     return;
   }
   if (rd_kafka_assignment_lost(kafka_.get()) != 0 || failure_) {

@@ -84,6 +84,7 @@ private:
   std::exception_ptr failure_;
   Message message_;
   std::uint64_t received_ = 0;
+  bool was_assigned_ = false;
   KafkaHandle kafka_;
   std::unique_ptr<Nudge> nudge_;
 };
