@@ -104,7 +104,7 @@ help:
 	@echo '  check-lint            layering, exported symbols, format, clang-tidy, shellcheck, pgspot'
 	@echo '  check-unit            unit tests of the core, with sanitizers'
 	@echo '  check-mutants         seeded faults in the core, which the unit tests must find'
-	@echo '  check-fuzz            the page format of touch indexes and its search; for an hour with test/fuzz/run --seconds 3600'
+	@echo '  check-fuzz            the page format of touch indexes and its search; messages to kafka-bridge; longer with test/fuzz/run --seconds 3600'
 	@echo '  check-regress         pg_regress and isolation tests'
 	@echo '  check-pgtap           pgTAP'
 	@echo '  check-dump            rules, decisions and a backlog survive pg_dump and restore'

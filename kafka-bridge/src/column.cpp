@@ -2,6 +2,7 @@
 
 #include "decimal.hpp"
 #include "errors.hpp"
+#include "hex.hpp"
 #include "json_text.hpp"
 #include "time_text.hpp"
 
@@ -223,16 +224,6 @@ void encode_numeric(const Column &column, const Field &field, Buffer &out) {
   out.put_int32(at, static_cast<std::int32_t>(out.size() - at - 4));
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9')
-    return c - '0';
-  if (c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F')
-    return c - 'A' + 10;
-  return -1;
-}
-
 void encode_uuid(const Column &column, const Field &field, Buffer &out) {
   std::string_view text = text_of(column, field);
   if (text.size() == 38 && text.front() == '{' && text.back() == '}')
@@ -245,9 +236,9 @@ void encode_uuid(const Column &column, const Field &field, Buffer &out) {
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     if (dashes && (i == 4 || i == 6 || i == 8 || i == 10) && text[at++] != '-')
       no_such(column, field);
-    const int high = hex_digit(text[at]);
-    const int low = hex_digit(text[at + 1]);
-    if (high < 0 || low < 0)
+    const int high = hex_value(text[at]);
+    const int low = hex_value(text[at + 1]);
+    if ((high | low) < 0)
       no_such(column, field);
     bytes[i] = static_cast<char>(high * 16 + low);
     at += 2;

@@ -27,7 +27,18 @@ struct Hash {
 struct Node {
   std::unordered_map<std::string, std::unique_ptr<Node>, Hash, std::equal_to<>> children;
   std::vector<std::size_t> fields;
+  /// The names that the last object had, in their order, as the next one is likely to have them; those that no path
+  /// goes through have no node.
+  struct Seen {
+    std::string name;
+    Node *child = nullptr;
+  };
+  std::vector<Seen> seen;
 };
+
+/// Of an object with more names than that, and of longer names, the others are looked up.
+constexpr std::size_t kMostSeen = 256;
+constexpr std::size_t kLongestSeen = 64;
 
 [[noreturn]] void reject(simdjson::error_code error) {
   if (error == simdjson::UTF8_ERROR)
@@ -71,28 +82,50 @@ struct JsonDecoder::Walk {
       (*found)[index] = field;
   }
 
-  void walk_object(ondemand::object object, const Node &node) {
+  void walk_object(ondemand::object object, Node &node) {
+    std::size_t place = 0;
     for (auto result : object) {
       ondemand::field field;
       if (const auto error = std::move(result).get(field))
         reject(error);
-      const char *raw = field.key().raw();
-      // A key that escapes nothing, which is almost every one, ends at the first quote.
-      const auto *quote = static_cast<const char *>(std::memchr(raw, '"', static_cast<std::size_t>(end_ - raw)));
-      if (quote == nullptr)
-        reject(simdjson::STRING_ERROR);
-      std::string_view key(raw, static_cast<std::size_t>(quote - raw));
-      if (key.find('\\') != std::string_view::npos)
-        key = get(field.unescaped_key());
-      const auto child = node.children.find(key);
-      if (child != node.children.end()) {
-        forget_if_seen(*child->second);
-        walk_value(field.value(), *child->second, key);
+      const auto [key, child] = find(field, node, place++);
+      if (child != nullptr) {
+        forget_if_seen(*child);
+        walk_value(field.value(), *child, key);
       } else if (rest) {
         begin_other(key);
         others += raw_of(field.value());
       }
     }
+  }
+
+  /// The name of a field, and its node if some path goes through it.
+  std::pair<std::string_view, Node *> find(ondemand::field &field, Node &node, std::size_t place) {
+    const char *raw = field.key().raw();
+    const auto left = static_cast<std::size_t>(end_ - raw);
+    if (place < node.seen.size()) {
+      const Node::Seen &seen = node.seen[place];
+      if (left > seen.name.size() && raw[seen.name.size()] == '"' &&
+          std::memcmp(raw, seen.name.data(), seen.name.size()) == 0)
+        return {seen.name, seen.child};
+    }
+    // A key that escapes nothing, which is almost every one, ends at the first quote.
+    const auto *quote = static_cast<const char *>(std::memchr(raw, '"', left));
+    if (quote == nullptr)
+      reject(simdjson::STRING_ERROR);
+    std::string_view key(raw, static_cast<std::size_t>(quote - raw));
+    const bool escapes = key.find('\\') != std::string_view::npos;
+    if (escapes)
+      key = get(field.unescaped_key());
+    const auto found = node.children.find(key);
+    Node *child = found == node.children.end() ? nullptr : found->second.get();
+    if (!escapes && place < kMostSeen && key.size() <= kLongestSeen) {
+      if (place >= node.seen.size())
+        node.seen.resize(place + 1);
+      node.seen[place].name.assign(key);
+      node.seen[place].child = child;
+    }
+    return {key, child};
   }
 
   /// Of a name that comes again, nothing of the earlier value may be left.
@@ -123,7 +156,7 @@ struct JsonDecoder::Walk {
     return trimmed(token);
   }
 
-  void walk_value(ondemand::value &value, const Node &node, std::string_view key) {
+  void walk_value(ondemand::value &value, Node &node, std::string_view key) {
     const std::string_view token = value.raw_json_token();
     if (token.empty())
       reject(simdjson::TAPE_ERROR);

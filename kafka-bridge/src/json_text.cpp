@@ -1,5 +1,7 @@
 #include "json_text.hpp"
 
+#include "hex.hpp"
+
 #include <cstddef>
 #include <vector>
 
@@ -9,16 +11,6 @@ namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-int hex_value(char c) {
-  if (is_digit(c))
-    return c - '0';
-  if (c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F')
-    return c - 'A' + 10;
-  return -1;
-}
 
 /// Walks over a value without recursion, as depth is in the hands of whoever sends it.
 class Checker {

@@ -3,6 +3,7 @@
 #include "errors.hpp"
 #include "json_text.hpp"
 #include "quote.hpp"
+#include "time_text.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -12,6 +13,9 @@
 namespace bridge {
 
 namespace {
+
+/// In the year 10000; whoever sends such timestamps is told by the way through text.
+constexpr std::int64_t kBeyondMs = 253'402'300'800'000;
 
 void append_null(Buffer &rows) { rows.int32(-1); }
 
@@ -101,12 +105,38 @@ void Mapper::append_columns(const Message &message, Buffer &rows) {
     append_column(column, message, rows);
 }
 
+/// Where a message is from, in the types that are made for it: without the way through text. False: it takes that way.
+bool Mapper::append_place(const Column &column, const Message &message, Buffer &rows) {
+  constexpr Oid kInt8 = 20;
+  constexpr Oid kInt4 = 23;
+  constexpr Oid kTimestamptz = 1184;
+  if (column.config.source == Source::offset && column.target.type == kInt8) {
+    rows.int32(8);
+    rows.int64(message.offset);
+    return true;
+  }
+  if (column.config.source == Source::partition && column.target.type == kInt4) {
+    rows.int32(4);
+    rows.int32(message.partition);
+    return true;
+  }
+  if (column.config.source == Source::timestamp && column.target.type == kTimestamptz && message.unix_ms >= 0 &&
+      message.unix_ms < kBeyondMs) {
+    rows.int32(8);
+    rows.int64(message.unix_ms * 1000 - kMicrosTo2000);
+    return true;
+  }
+  return false;
+}
+
 void Mapper::append_column(const Column &column, const Message &message, Buffer &rows) {
   if (column.is_constant) {
     rows.append(column.default_bytes);
     return;
   }
-  const Field field = field_of(column, message);
+  if (append_place(column, message, rows))
+    return;
+  const Field field = column.config.source == Source::field ? fields_[column.field] : field_of(column, message);
   if (field.kind == Kind::absent || field.kind == Kind::null) {
     // A default is for what is not there; an explicit null stays null, unless the column can't be.
     const bool must = column.config.required || column.target.not_null;

@@ -38,6 +38,7 @@ public:
 private:
   void append_columns(const Message &message, Buffer &rows);
   void append_column(const Column &column, const Message &message, Buffer &rows);
+  static bool append_place(const Column &column, const Message &message, Buffer &rows);
   Field field_of(const Column &column, const Message &message);
 
   std::vector<Column> columns_;

@@ -27,6 +27,8 @@ public:
   using Partition = std::pair<std::string, std::int32_t>;
   /// What is read from now on.
   void set(std::set<Partition> partitions);
+  /// Whether no message waits to be taken.
+  bool is_empty() const { return rd_kafka_queue_length(queue_) == 0; }
   /// Called again and again while messages are taken: notices when much of the queue is.
   void look();
 

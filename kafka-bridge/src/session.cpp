@@ -18,7 +18,11 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr auto kLookEvery = 2s;
-constexpr std::uint64_t kLookAtQueueEvery = 64;
+/// Before 2.3 librdkafka aborts the process when a consumer is destroyed that has joined a cooperative group and was
+/// never assigned anything. Such a one stays behind.
+constexpr int kSoundCooperative = 0x02030000;
+/// So many messages.
+constexpr std::uint64_t kLookAfter = 64;
 
 std::int64_t number_at(const PgResult &result, int row, int column) {
   const std::string text = text_at(result, row, column);
@@ -69,57 +73,66 @@ void Session::close() noexcept {
   // Its callback hands the partitions back; what is not committed by now is for the next owner.
   discard();
   nudge_.reset();
-  if (kafka_) {
-    rd_kafka_consumer_close(kafka_.get());
+  if (!kafka_)
+    return;
+  const bool is_fragile = !was_assigned_ && rd_kafka_version() < kSoundCooperative &&
+                          std::string_view(rd_kafka_rebalance_protocol(kafka_.get())) == "COOPERATIVE";
+  rd_kafka_consumer_close(kafka_.get());
+  if (is_fragile)
+    static_cast<void>(kafka_.release());
+  else
     let_go(std::move(kafka_));
-  }
 }
 
 void Session::run(const std::atomic<bool> &stop) {
   while (!stop) {
-    const KafkaMessage message(rd_kafka_consumer_poll(kafka_.get(), is_due()                      ? 0
-                                                                    : conveyor_.filling().empty() ? 100
-                                                                                                  : 5));
+    const KafkaMessage message(rd_kafka_consumer_poll(kafka_.get(), conveyor_.filling().empty() ? 100 : 5));
     if (failure_)
       std::rethrow_exception(failure_);
-    if (message) {
-      switch (message->err) {
-      case RD_KAFKA_RESP_ERR_NO_ERROR:
-        take(*message);
-        if (++taken_ % kLookAtQueueEvery == 0)
-          nudge_->look();
-        break;
-      case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        take_end(*message);
-        break;
-      case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-      case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        // The next claim applies the policy.
-        throw KafkaError(std::string("an offset is out of range: ") + rd_kafka_message_errstr(message.get()));
-      case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-      case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-      case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-        // librdkafka may never look again for a topic that was deleted; a new session does. What was read of it can't
-        // be read twice.
-        finish();
-        throw KafkaError(rd_kafka_message_errstr(message.get()));
-      default:
-        if (rd_kafka_fatal_error(kafka_.get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-            message->err == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED)
-          throw KafkaError(rd_kafka_message_errstr(message.get()));
-        spdlog::warn("{}: Kafka: {}", pipeline_.name, rd_kafka_message_errstr(message.get()));
-      }
-    }
-    if (is_due()) {
+    if (message)
+      receive(*message);
+    // Where more of them wait, not each is worth a look at the clock.
+    const bool is_time_to_look = !message || ++received_ % kLookAfter == 0 || nudge_->is_empty();
+    if (is_full() || (is_time_to_look && is_old())) {
       metrics_.fill_seconds->Observe(std::chrono::duration<double>(Clock::now() - conveyor_.filling().began).count());
       // A slow server holds everything up here; heartbeats go on meanwhile.
       flush(std::chrono::milliseconds::max());
     }
-    conveyor_.is_idle();
-    if (Clock::now() - looked_ >= kLookEvery)
-      look_at_claims();
+    if (is_time_to_look) {
+      nudge_->look();
+      conveyor_.is_idle();
+      if (Clock::now() - looked_ >= kLookEvery)
+        look_at_claims();
+    }
   }
   finish();
+}
+
+void Session::receive(const rd_kafka_message_t &message) {
+  switch (message.err) {
+  case RD_KAFKA_RESP_ERR_NO_ERROR:
+    take(message);
+    return;
+  case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+    take_end(message);
+    return;
+  case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+  case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+    // The next claim applies the policy.
+    throw KafkaError(std::string("an offset is out of range: ") + rd_kafka_message_errstr(&message));
+  case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+  case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+  case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    // librdkafka may never look again for a topic that was deleted; a new session does. What was read of it can't be
+    // read twice.
+    finish();
+    throw KafkaError(rd_kafka_message_errstr(&message));
+  default:
+    if (rd_kafka_fatal_error(kafka_.get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        message.err == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED)
+      throw KafkaError(rd_kafka_message_errstr(&message));
+    spdlog::warn("{}: Kafka: {}", pipeline_.name, rd_kafka_message_errstr(&message));
+  }
 }
 
 /// Loads what is in hand.
@@ -142,11 +155,15 @@ void Session::look_at_claims() {
     throw KafkaError("partitions were claimed by somebody else, or set to another offset: they are claimed anew");
 }
 
-bool Session::is_due() const {
-  const Batch &batch = const_cast<Conveyor &>(conveyor_).filling();
+bool Session::is_full() {
+  const Batch &batch = conveyor_.filling();
   return !batch.empty() &&
-         (batch.messages >= pipeline_.batch_rows || batch.memory() >= static_cast<std::size_t>(pipeline_.batch_bytes) ||
-          Clock::now() - batch.began >= pipeline_.batch_age);
+         (batch.messages >= pipeline_.batch_rows || batch.memory() >= static_cast<std::size_t>(pipeline_.batch_bytes));
+}
+
+bool Session::is_old() {
+  const Batch &batch = conveyor_.filling();
+  return !batch.empty() && Clock::now() - batch.began >= pipeline_.batch_age;
 }
 
 void Session::flush(std::chrono::milliseconds within) {
@@ -170,11 +187,17 @@ void Session::discard() {
 }
 
 Session::Owned *Session::owned(const rd_kafka_message_t &message) {
+  // Messages come in runs of one partition.
+  if (last_owned_ != nullptr && message.rkt == last_topic_ && message.partition == last_owned_->claim.partition)
+    return last_owned_;
   const auto topic = owned_.find(rd_kafka_topic_name(message.rkt));
   if (topic == owned_.end())
     return nullptr;
   const auto partition = topic->second.find(message.partition);
-  return partition == topic->second.end() ? nullptr : &partition->second;
+  if (partition == topic->second.end())
+    return nullptr;
+  last_topic_ = message.rkt;
+  return last_owned_ = &partition->second;
 }
 
 Progress &Session::progress_of(Owned &owned) {
@@ -245,17 +268,19 @@ void Session::on_rebalance(rd_kafka_t *, rd_kafka_resp_err_t error, rd_kafka_top
       session->failure_ = std::current_exception();
     session->discard();
     session->owned_.clear();
+    session->last_owned_ = nullptr;
     rd_kafka_assign(session->kafka_.get(), nullptr);
   }
 }
 
 void Session::rebalance(rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *partitions) {
   metrics_.rebalances->Increment();
+  last_owned_ = nullptr;
   if (error == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
     claim(partitions);
     spdlog::info("{}: {} partitions claimed", pipeline_.name, partitions->cnt);
     apply(error, partitions);
-    state_.ready = true;
+    state_.ready = was_assigned_ = true;
     return;
   }
   if (rd_kafka_assignment_lost(kafka_.get()) != 0 || failure_) {

@@ -51,6 +51,7 @@ private:
   void claim_topic(const std::string &topic, const std::vector<rd_kafka_topic_partition_t *> &partitions);
   std::int64_t within_range(const std::string &topic, std::int32_t partition, std::int64_t next);
   void apply(rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *partitions);
+  void receive(const rd_kafka_message_t &message);
   void take(const rd_kafka_message_t &message);
   void take_end(const rd_kafka_message_t &message);
   Owned *owned(const rd_kafka_message_t &message);
@@ -58,7 +59,8 @@ private:
   void set_aside(const Kept &kept, const Rejected &rejected);
   void flush(std::chrono::milliseconds within);
   void finish();
-  bool is_due() const;
+  bool is_full();
+  bool is_old();
   void look_at_claims();
   void discard();
   void close() noexcept;
@@ -74,11 +76,15 @@ private:
   Loader loader_;
   Conveyor conveyor_;
   std::unordered_map<std::string, std::unordered_map<std::int32_t, Owned>> owned_;
+  /// Those of the last message.
+  const rd_kafka_topic_t *last_topic_ = nullptr;
+  Owned *last_owned_ = nullptr;
   std::uint64_t batch_number_ = 1;
   std::chrono::steady_clock::time_point looked_{};
   std::exception_ptr failure_;
   Message message_;
-  std::uint64_t taken_ = 0;
+  std::uint64_t received_ = 0;
+  bool was_assigned_ = false;
   KafkaHandle kafka_;
   std::unique_ptr<Nudge> nudge_;
 };

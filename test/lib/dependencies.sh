@@ -52,7 +52,7 @@ for group; do
     fuzz) packages+=(make clang-14 libclang-rt-14-dev libstdc++-12-dev) ;;
     bridge)
       packages+=(make g++ pkg-config libpq-dev librdkafka-dev libsimdjson-dev libtomlplusplus-dev libcli11-dev libspdlog-dev
-        libfmt-dev prometheus-cpp-dev libcpp-httplib-dev libgtest-dev tzdata)
+        libfmt-dev prometheus-cpp-dev libcpp-httplib-dev libgtest-dev tzdata prometheus)
       ;;
     kafka) packages+=(default-jre-headless maven openssl) ;;
     lint) packages+=(clang-format-14 clang-tidy-14 shellcheck git python3-venv) ;;
