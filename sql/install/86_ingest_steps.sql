@@ -475,7 +475,7 @@ the same table waits between batches. as_of: the time that counts as now. The wo
 owner, whose privileges you must have. A table in trouble gets a WARNING, and its error ends the call once the others are done.
 READ COMMITTED, outside of a transaction block.';
 
-CREATE FUNCTION attribution._ingest_agenda() RETURNS SETOF regclass
+CREATE FUNCTION attribution._ingest_agenda() RETURNS TABLE (target regclass)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
   stated record;
@@ -490,7 +490,8 @@ BEGIN
       pages := NULL; -- a step will say what is wrong
     END;
     IF pages IS DISTINCT FROM 0 THEN
-      RETURN NEXT stated.target;
+      target := stated.target;
+      RETURN NEXT;
     END IF;
   END LOOP;
 END
