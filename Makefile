@@ -33,7 +33,7 @@ ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
 check_goals = help list-regress demo demo-checkout bench bench-day check check-lint check-unit check-mutants check-fuzz check-regress check-pgtap \
-	check-dump check-worker check-replication check-standby check-cron check-worlds check-models check-enrichment check-schedules check-chaos check-bridge check-kafka check-checkout check-data \
+	check-dump check-worker check-replication check-standby check-cron check-worlds check-models check-enrichment check-schedules check-chaos check-ingest check-bridge check-kafka check-checkout check-data \
 	check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
@@ -117,6 +117,7 @@ help:
 	@echo '  check-enrichment      random dimension tables, looked up, against an oracle'
 	@echo '  check-schedules       random schedules of changes and runs against the oracle on what is left'
 	@echo '  check-chaos           exactly once under fire: 25 faults; 1,000 with test/chaos/run --faults 1000'
+	@echo '  check-ingest          staged rows are moved once while processes are killed; more with test/ingest/run --faults 100'
 	@echo '  check-bridge          kafka-bridge: unit tests, and 12 faults; 50 with kafka-bridge/tests/faults/run on a server of its own'
 	@echo '  check-checkout        a shop'\''s events end to end, with bridge, worker and ingestion killed, against a plain query'
 	@echo '  check-kafka           kafka-bridge on a real Kafka from Maven Central: transactions, compaction, times, topics, TLS, SCRAM, restarts'

@@ -139,6 +139,7 @@ CALL attribution.run('orders');
 SELECT conversion_id, outcome FROM shop.orders_attribution ORDER BY 1;
 -- A click that comes late has the conversion that it may explain decided at once, and no other.
 UPDATE shop.orders_pending SET due = '2099-01-01';
+UPDATE attribution.ingest_progress SET hasten_at = '-infinity';
 INSERT INTO shop.clicks_staging (id, at, user_id) VALUES ('late', '2026-01-10 10:00', 77), ('too late', '2026-01-10 11:00:00.000001', 78), ('too old', '2026-01-03 10:59', 78);
 CALL attribution.ingest('shop.clicks', as_of => '2026-01-10 12:00');
 SELECT conversion_id, due FROM shop.orders_pending ORDER BY 1;

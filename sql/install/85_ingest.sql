@@ -188,6 +188,7 @@ BEGIN
                  'autovacuum_vacuum_cost_delay = 0)', place, columns);
   EXECUTE format('COMMENT ON TABLE %s IS %L', place, format('Rows on their way into %s; attribution.ingest() moves them.', target));
   EXECUTE format('CREATE TRIGGER attribution_staged AFTER INSERT ON %s FOR EACH STATEMENT EXECUTE FUNCTION attribution._staged()', place);
+  EXECUTE format('ALTER TRIGGER attribution_staged ON %s DEPENDS ON EXTENSION attribution', place);
   EXECUTE format('ALTER TABLE %s OWNER TO %s', place, owner);
   RETURN place::regclass;
 END

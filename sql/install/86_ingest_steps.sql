@@ -475,9 +475,25 @@ the same table waits between batches. as_of: the time that counts as now. The wo
 owner, whose privileges you must have. A table in trouble gets a WARNING, and its error ends the call once the others are done.
 READ COMMITTED, outside of a transaction block.';
 
-CREATE FUNCTION attribution._ingest_agenda() RETURNS SETOF regclass
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT i.target FROM attribution.ingestion AS i JOIN pg_class AS c ON c.oid = i.target
-   WHERE i.by_worker AND pg_relation_size(i.staging) > 0 ORDER BY i.target::oid
+CREATE FUNCTION attribution._ingest_agenda() RETURNS TABLE (target regclass)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
+DECLARE
+  stated record;
+  pages bigint;
+BEGIN
+  FOR stated IN
+    SELECT i.target, i.staging FROM attribution.ingestion AS i JOIN pg_class AS c ON c.oid = i.target WHERE i.by_worker ORDER BY i.target::oid
+  LOOP
+    BEGIN
+      pages := pg_relation_size(stated.staging);
+    EXCEPTION WHEN OTHERS THEN
+      pages := NULL; -- a step will say what is wrong
+    END;
+    IF pages IS DISTINCT FROM 0 THEN
+      target := stated.target;
+      RETURN NEXT;
+    END IF;
+  END LOOP;
+END
 $$;
 COMMENT ON FUNCTION attribution._ingest_agenda() IS 'The tables that the worker ingests into, and that something may be staged for.';

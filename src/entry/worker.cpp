@@ -173,7 +173,7 @@ public:
   /// Finds out what may be staged, in the present transaction.
   void read_agenda() {
     agenda_.clear();
-    const pg::Rows rows = pg::Plan("SELECT t::oid FROM attribution._ingest_agenda() AS t", {}).execute({});
+    const pg::Rows rows = pg::Plan("SELECT target::oid FROM attribution._ingest_agenda()", {}).execute({});
     for (std::uint64_t row = 0; row < rows.count; ++row) {
       bool null = true;
       agenda_.push_back(DatumGetObjectId(rows.get(row, 1, &null)));

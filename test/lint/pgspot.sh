@@ -17,5 +17,6 @@ committing=(
   'attribution.reattribute(rule text,since timestamptz,until timestamptz,as_of timestamptz)'
   'attribution.reconcile(rule text)'
   'attribution.maintain(rule text)'
+  'attribution.ingest(target regclass,rule text,as_of timestamptz)'
 )
 "$venv/bin/python" test/lint/pgspot_lenient.py "${committing[@]/#/--proc-without-search-path=}" attribution--*.sql
