@@ -8,6 +8,7 @@
 #include "engine/slices.hpp"
 #include "entry/bound_rule.hpp"
 #include "entry/settings.hpp"
+#include "pg/arrays.hpp"
 #include "pg/team.hpp"
 #include "touch/collect.hpp"
 
@@ -30,9 +31,15 @@ enum class Reading : std::uint8_t { credits, touchpoints, outlook };
 
 /// The columns of attribute().
 struct EmitCredits {
-  explicit EmitCredits(const engine::Binding &binding) : binding(binding), crediting(binding) {}
+  explicit EmitCredits(const engine::Binding &binding) : binding(binding), crediting(binding) {
+    for (const engine::TierSpec &tier : binding.spec.tiers)
+      tiers.push_back(pg::text(tier.name));
+  }
   const engine::Binding &binding;
   engine::Crediting crediting;
+  // Words of many rows, made once.
+  Datum attributed = pg::text("attributed"), organic = pg::text("organic");
+  std::vector<Datum> tiers;
 
   static constexpr Reading kReading = Reading::credits;
   static constexpr core::Keep kKeep = core::Keep::winners;
@@ -45,13 +52,13 @@ struct EmitCredits {
     const auto put_credit = [&](int position, const core::Touch *touch, double credit) {
       result.set_as(kId, binding.id.type, batch.ids[i]);
       result.set(kTime, TimestampTzGetDatum(batch.times[i]));
-      result.set_text(kOutcome, touch != nullptr ? "attributed" : "organic");
+      result.set(kOutcome, touch != nullptr ? attributed : organic);
       if (const char *kind = engine::name_of(batch.kinds[i]))
         result.set_text(kKind, kind);
       result.set(kPosition, Int32GetDatum(position));
       result.set(kCredit, Float8GetDatum(credit));
       if (touch != nullptr) {
-        result.set_text(kTier, binding.spec.tiers[touch->tier].name.c_str());
+        result.set(kTier, tiers[touch->tier]);
         result.set_as(kTouchId, binding.touch_id, rows.id(*touch));
         result.set(kTouchTime, TimestampTzGetDatum(touch->time));
       }
