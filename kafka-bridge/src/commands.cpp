@@ -150,6 +150,7 @@ int replay_dead_letters(const Config &config, const std::string &name) {
         postgres.run("SELECT h ->> 0, decode(h ->> 1, 'base64') FROM attribution.bridge_dead_letter AS d, "
                      "jsonb_array_elements(d.headers) WITH ORDINALITY AS e(h, n) WHERE d.letter = $1 ORDER BY n",
                      {last});
+    headers.reserve(static_cast<std::size_t>(PQntuples(pairs.get())));
     for (int i = 0; i < PQntuples(pairs.get()); ++i)
       headers.emplace_back(text_at(pairs, i, 0), PQgetisnull(pairs.get(), i, 1) != 0
                                                      ? std::nullopt

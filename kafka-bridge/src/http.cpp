@@ -15,8 +15,8 @@ struct Http::Server {
   std::thread thread;
 };
 
-Http::Http(const std::string &listen, std::shared_ptr<prometheus::Registry> registry,
-           std::function<std::string()> trouble)
+Http::Http(const std::string &listen, const std::shared_ptr<prometheus::Registry> &registry,
+           const std::function<std::string()> &trouble)
     : server_(std::make_unique<Server>()) {
   const auto colon = listen.rfind(':');
   int port = 0;
@@ -37,7 +37,7 @@ Http::Http(const std::string &listen, std::shared_ptr<prometheus::Registry> regi
     response.status = text.empty() ? 200 : 503;
     response.set_content(text.empty() ? "ok\n" : text, "text/plain");
   });
-  if (!http.bind_to_port(listen.substr(0, colon).c_str(), port))
+  if (!http.bind_to_port(listen.substr(0, colon), port))
     throw ConfigError("http.listen: can't listen on " + listen);
   server_->thread = std::thread([this] { server_->http.listen_after_bind(); });
 }

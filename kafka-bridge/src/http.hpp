@@ -12,7 +12,8 @@ namespace bridge {
 class Http {
 public:
   /// `listen`: "address:port". `trouble` says why the program is not ready, or nothing. Throws ConfigError.
-  Http(const std::string &listen, std::shared_ptr<prometheus::Registry> registry, std::function<std::string()> trouble);
+  Http(const std::string &listen, const std::shared_ptr<prometheus::Registry> &registry,
+       const std::function<std::string()> &trouble);
   ~Http();
   Http(const Http &) = delete;
   Http &operator=(const Http &) = delete;

@@ -27,7 +27,7 @@ std::optional<std::size_t> row_of(const PgError &error) {
 
 } // namespace
 
-Loader::Loader(const Config &config, const PipelineConfig &pipeline, const Target &target, std::string columns,
+Loader::Loader(const Config &config, const PipelineConfig &pipeline, const Target &target, const std::string &columns,
                Guard &guard, PipelineMetrics &metrics)
     : pipeline_(pipeline), target_(target), guard_(guard), metrics_(metrics),
       postgres_(config, "kafka-bridge " + pipeline.name),

@@ -14,8 +14,8 @@ namespace bridge {
 
 class Loader {
 public:
-  Loader(const Config &config, const PipelineConfig &pipeline, const Target &target, std::string columns, Guard &guard,
-         PipelineMetrics &metrics);
+  Loader(const Config &config, const PipelineConfig &pipeline, const Target &target, const std::string &columns,
+         Guard &guard, PipelineMetrics &metrics);
 
   /// All of it or nothing. Rows that PostgreSQL refuses become dead letters; `batch` says so afterwards. Throws
   /// PgError, Fault.

@@ -88,6 +88,7 @@ std::vector<Nudge::Partition> Nudge::find_leaders(const std::set<Partition> &par
   }
   rd_kafka_metadata_destroy(metadata);
   std::vector<Partition> out;
+  out.reserve(by_leader.size());
   for (const auto &[leader, partition] : by_leader)
     out.push_back(partition);
   return out;

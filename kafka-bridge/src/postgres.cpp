@@ -53,7 +53,7 @@ void Postgres::fail(const PGresult *result) {
   std::string message = field_of(result, PG_DIAG_MESSAGE_PRIMARY);
   if (message.empty())
     message = PQerrorMessage(connection_.get());
-  for (const int code : {PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT})
+  for (const int code : {int{PG_DIAG_MESSAGE_DETAIL}, int{PG_DIAG_MESSAGE_HINT}})
     if (const std::string more = field_of(result, code); !more.empty())
       message += " (" + more + ")";
   throw PgError(without_newline(message), sqlstate, field_of(result, PG_DIAG_CONTEXT),

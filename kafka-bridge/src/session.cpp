@@ -332,6 +332,7 @@ void Session::claim_topic(const std::string &topic, const std::vector<rd_kafka_t
       postgres_.run("SELECT kafka_partition FROM attribution.bridge_ledger WHERE pipeline = $1 AND topic = $2",
                     {pipeline_.name, topic});
   std::vector<std::int64_t> read;
+  read.reserve(static_cast<std::size_t>(PQntuples(known.get())));
   for (int row = 0; row < PQntuples(known.get()); ++row)
     read.push_back(number_at(known, row, 0));
   // The policy is for all partitions that a topic has at first sight, whoever gets them; those that are added later are
