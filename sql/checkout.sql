@@ -22,7 +22,7 @@ SELECT count(*) FROM (
     FROM commerce.checkouts AS co JOIN commerce.users AS u ON u.id = co.user_id
     LEFT JOIN commerce.clicks AS cl ON cl.user_id = co.user_id AND cl.product_id = co.product_id
       AND co.datetime_occured BETWEEN cl.datetime_occured AND cl.datetime_occured + interval '1 hour') AS joined WHERE n = 1;
-CALL attribution.run('checkouts');
+CALL attribution.run('checkouts', now() + interval '1 second');
 SELECT checkout_id, click_id, checkout_time, click_time, user_name FROM commerce.attributed_checkouts ORDER BY checkout_time DESC LIMIT 5;
 \d commerce.attributed_checkouts
 SELECT checkout_id, user_name, click_id, product_id, payment_method, total_amount, shipping_address, ip_address FROM commerce.attributed_checkouts ORDER BY 1;
@@ -37,7 +37,7 @@ INSERT INTO commerce.checkouts (checkout_id, user_id, product_id, datetime_occur
 INSERT INTO commerce.checkouts (checkout_id, user_id, product_id, datetime_occured) VALUES ('no user', NULL, 'p8', '2026-01-05 13:00:00'), ('no product', 2, NULL, '2026-01-05 13:00:00');
 -- Delivered twice, and with another time.
 INSERT INTO commerce.checkouts (checkout_id, user_id, product_id, datetime_occured) VALUES ('at p3', 2, 'p3', '2026-01-05 13:00:00.001');
-CALL attribution.run('checkouts');
+CALL attribution.run('checkouts', now() + interval '1 second');
 SELECT checkout_id, click_id, click_time FROM commerce.attributed_checkouts WHERE checkout_time >= '2026-01-05 13:00' ORDER BY 1;
 INSERT INTO commerce.clicks (click_id, user_id, product_id, datetime_occured) VALUES ('c0', 1, 'p1', '2026-01-05 11:30:00');
 INSERT INTO commerce.users (id, username) VALUES (100, 'late');
@@ -65,7 +65,7 @@ SELECT attribution.create_checkout(NULL);
 -- Another beside it, under odd names.
 SELECT attribution.create_checkout('a "shop', 'it''s "one"', 'Europe/Berlin');
 INSERT INTO "a ""shop".checkouts (checkout_id, datetime_occured) VALUES ('x', '2026-01-05 13:00:00');
-CALL attribution.run('it''s "one"');
+CALL attribution.run('it''s "one"', now() + interval '1 second');
 SELECT checkout_id, click_id FROM "a ""shop".attributed_checkouts;
 
 DROP SCHEMA commerce CASCADE;

@@ -2,7 +2,7 @@
 -- click of the hour before it, by the same user on the same product. Made of what any rule is made of.
 
 CREATE FUNCTION attribution.create_checkout(shop_schema name DEFAULT 'commerce', rule text DEFAULT 'checkouts',
-  zone text DEFAULT 'UTC') RETURNS void
+  zone text DEFAULT 'UTC', settlement interval DEFAULT '250 milliseconds') RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -13,8 +13,8 @@ DECLARE
   clicks regclass;
   checkouts regclass;
 BEGIN
-  IF shop_schema IS NULL OR rule IS NULL OR zone IS NULL THEN
-    RAISE EXCEPTION 'shop_schema, rule and zone must not be null'
+  IF shop_schema IS NULL OR rule IS NULL OR zone IS NULL OR settlement IS NULL THEN
+    RAISE EXCEPTION 'shop_schema, rule, zone and settlement must not be null'
       USING ERRCODE = 'null_value_not_allowed';
   END IF;
   IF NOT EXISTS (SELECT FROM pg_timezone_names AS z WHERE z.name = zone) AND zone !~ '^[+-][0-9]{2}:[0-9]{2}$' THEN
@@ -105,7 +105,9 @@ BEGIN
   PERFORM attribution.maintain_partitions(checkouts);
 
   PERFORM attribution.create_rule(rule, checkouts, 'checkout_id', 'datetime_occured', model => 'first_touch',
-                                  value_column => 'total_amount', carry => '{product,url}', path_summary => true);
+                                  value_column => 'total_amount', carry => '{product,url}', path_summary => true,
+                                  -- Clicks and checkouts come by different topics: what was clicked before may be here a moment later.
+                                  settlement => settlement);
   PERFORM attribution.add_tier(rule, 'click', clicks, '{user_id,product_id}', '1 hour', id_column => 'click_id');
   PERFORM attribution.set_enrichment(rule, 'user', format('%I.users', shop_schema)::regclass, '{id}', '{username}',
                                      conversion_match => '{user_id}', names => '{user_name}');
@@ -122,11 +124,12 @@ BEGIN
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION attribution.create_checkout(name, text, text) IS
+COMMENT ON FUNCTION attribution.create_checkout(name, text, text, interval) IS
 'Makes, in a schema (made if missing), the tables clicks, checkouts (partitioned by UTC day with 7 days ahead), users and products, a
 rule, activated, that attributes each checkout to the first click of the same user on the same product in the hour before it, with the
 user''s and the product''s name, and the view attributed_checkouts: every checkout once. zone: of event times that don''t say theirs,
-for attribution.bridge_config(); what the topics clicks and checkouts bring is staged, and ingest() moves it. All of it belongs to the caller. Errors: tables of these names exist, a rule of this name exists, no
+for attribution.bridge_config(). settlement: how long a checkout waits for clicks that come by the other topic before it is first
+decided; what comes later restates it. What the topics clicks and checkouts bring is staged, and ingest() moves it. All of it belongs to the caller. Errors: tables of these names exist, a rule of this name exists, no
 CREATE privilege.';
 
 CREATE FUNCTION attribution._create_attributed_checkouts(shop_schema name, of_rule text) RETURNS void

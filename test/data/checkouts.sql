@@ -23,7 +23,7 @@ SELECT line, person, item, type, to_timestamp(epoch) FROM events WHERE line > si
 INSERT INTO commerce.checkouts (checkout_id, user_id, product_id, datetime_occured)
 SELECT line, person, item, to_timestamp(epoch) FROM events WHERE line > since AND line <= until AND type = 'buy';
 $$;
-SELECT format('CALL bring(%s, %s)', n, n + 10000), 'CALL attribution.run(''checkouts'')'
+SELECT format('CALL bring(%s, %s)', n, n + 10000), 'CALL attribution.run(''checkouts'', now() + interval ''1 second'')'
 FROM generate_series(0, (SELECT max(line) FROM events), 10000) AS n ORDER BY n \gexec
 -- Clicks of a purchase's own second may have come after it.
 CALL attribution.run('checkouts', now() + interval '2 days');
