@@ -35,6 +35,7 @@ public:
   /// The credits of a path, which is not empty; they live until the next call.
   std::span<const double> divide(core::Micros conversion_time, std::span<const core::PathStep> path);
   const core::ModelSpec &model() const noexcept { return weigher_.model(); }
+  bool is_parallel_safe() const { return !author_ || author_.is_parallel_safe(); }
 
 private:
   void ask_author(core::Micros conversion_time, std::span<const core::PathStep> path);
@@ -50,7 +51,7 @@ public:
   explicit Crediting(const Binding &binding) : channels_(binding), divider_(binding.rule.model, channels_.table()) {}
 
   /// Whether several processes may divide side by side.
-  bool is_parallel_safe() const { return !author_ || author_.is_parallel_safe(); }
+  bool is_parallel_safe() const { return divider_.is_parallel_safe(); }
 
   /// The credits of a decision's path, which is not empty; they live until the next call.
   std::span<const double> credits(core::Micros conversion_time, const core::Decision &decision,

@@ -12,11 +12,11 @@ WholePaths::WholePaths(const Binding &binding, Oid reader, const PathLimits &lim
 void WholePaths::for_each(
     core::Micros since, core::Micros until,
     const std::function<void(const Batch &batch, std::uint32_t conversion, const WholePath &path)> &put) {
-  ConversionReader conversions(binding_, since, until, reader_);
-  Batch batch;
   // A sweep takes as many conversions as there is room for.
   const std::uint32_t most = sweep_.is_possible() ? UINT32_MAX : limits_.conversions;
-  while (conversions.next(batch, most, limits_.conversion_bytes))
+  ConversionReader conversions(binding_, since, until, reader_, 0, {most, limits_.conversion_bytes});
+  Batch batch;
+  while (conversions.next(batch))
     tell(batch, 0, batch.size(),
          [&](std::uint32_t conversion, const WholePath &path) { put(batch, conversion, path); });
 }

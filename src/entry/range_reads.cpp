@@ -71,8 +71,8 @@ struct EmitOutlook {
   static constexpr Reading kReading = Reading::outlook;
   static constexpr core::Keep kKeep = core::Keep::winners;
   enum Column { kId, kTime, kTier, kTouchId, kTouchTime, kCredits, kValue, kCarried, kBeyondHorizon };
-  static constexpr std::initializer_list<Oid> types = {InvalidOid, TIMESTAMPTZOID, TEXTOID,      TEXTOID, TIMESTAMPTZOID,
-                                                       TEXTOID,    NUMERICOID,     TEXTARRAYOID, BOOLOID};
+  static constexpr std::initializer_list<Oid> types = {
+      InvalidOid, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, NUMERICOID, TEXTARRAYOID, BOOLOID};
 
   void put(const engine::Batch &batch, std::uint32_t i, const core::Decision &decision, engine::TouchRowStore &rows,
            pg::ResultSet &result) {
