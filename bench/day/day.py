@@ -1,8 +1,10 @@
 """A big publisher's day: the tables of create_mobile(), 10 M clicks over 7 days, 100 M impressions over 24 hours, 40 M installations that
-are known already. Twice 1 M installs of these 24 hours come and are decided and written by one CALL of attribution.run(): first
-with nothing in memory, neither the server's buffers nor the system's cache, then with what the first has left there."""
+are known already. Twice 1 M installs of these 24 hours come and are decided and written by attribution.run(), called by as many
+sessions side by side as there are cores: first with nothing in memory, neither the server's buffers nor the system's cache, then with
+what the first has left there."""
 
 import concurrent.futures
+import contextlib
 import datetime
 import json
 import os
@@ -24,6 +26,7 @@ CLICKS, IMPRESSIONS, KNOWN, INSTALLS = (count // SCALE for count in (10_000_000,
 DEVICES = 30_000_000 // SCALE
 PIECE = max(1000, 1_000_000 // SCALE)
 LOADERS = 2
+RUNNERS = os.cpu_count()
 TARGET = 60     # seconds
 MADE = """(SELECT n, timestamptz '{until}' - ({rows} - n) * (interval '{span}' / {rows}) AS at, (hashint8extended(n, {seed}) & 1073741823) % {devices} AS device
   FROM generate_series({first}::bigint, {last}::bigint) AS n) AS r"""
@@ -107,19 +110,24 @@ def read_blocks(server):
 
 
 def decide(bench, server):
-    session = server.connect()
-    session.cursor().execute("SELECT 1")
-    pid = session.get_backend_pid()
+    sessions = [server.connect() for _ in range(RUNNERS)]
+    pids = [session.get_backend_pid() for session in sessions]
     before = read_blocks(server)
-    with Watch(pid) as watch:
+    watches = [Watch(pid) for pid in pids]
+    with contextlib.ExitStack() as watched, concurrent.futures.ThreadPoolExecutor(RUNNERS) as runners:
+        for watch in watches:
+            watched.enter_context(watch)
         began = time.monotonic()
-        session.cursor().execute("CALL attribution.run('installs')")
+        list(runners.map(lambda session: session.cursor().execute("CALL attribution.run('installs')"), sessions))
         seconds = time.monotonic() - began
-    # Its own; those of parallel workers are not in it.
-    from_disk = int(next(line for line in pathlib.Path(f"/proc/{pid}/io").read_text().splitlines() if line.startswith("read_bytes")).split()[1])
-    session.close()
-    server.wait_for(f"SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid})", "the session's end, which tells its reads")
-    return {"seconds": round(seconds, 2), "peak_mb": round(watch.peak / 1e6), "parallel_workers": watch.workers,
+    # Their own; those of parallel workers are not in it.
+    from_disk = sum(int(next(line for line in pathlib.Path(f"/proc/{pid}/io").read_text().splitlines()
+                             if line.startswith("read_bytes")).split()[1]) for pid in pids)
+    for session in sessions:
+        session.close()
+    server.wait_for(f"SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ANY (ARRAY{pids}))", "the sessions' end, which tells their reads")
+    return {"seconds": round(seconds, 2), "sessions": RUNNERS, "peak_mb": round(sum(watch.peak for watch in watches) / 1e6),
+            "parallel_workers": sum(watch.workers for watch in watches),
             "read_into_buffers_mb": round((read_blocks(server) - before) * 8192 / 1e6), "backend_read_from_disk_mb": round(from_disk / 1e6)}
 
 
