@@ -1,5 +1,6 @@
 #include "core/absorbing_chain.hpp"
 #include "core/markov.hpp"
+#include "letters.hpp"
 
 #include <gtest/gtest.h>
 
@@ -18,14 +19,6 @@ struct Walk {
   std::string path;
   PathCount count;
 };
-
-/// The channels of a walk; all letters are known, in alphabetical order.
-std::vector<Channel> numbers(const std::string &path) {
-  std::vector<Channel> result;
-  for (const char c : path)
-    result.push_back(static_cast<Channel>(c - 'a'));
-  return result;
-}
 
 std::vector<MarkovCredit> markov_of(const std::vector<Walk> &walks, unsigned order, unsigned channels,
                                     std::size_t memory = std::size_t{1} << 30) {

@@ -1,4 +1,5 @@
 #include "core/shapley.hpp"
+#include "letters.hpp"
 
 #include <gtest/gtest.h>
 
@@ -17,13 +18,6 @@ struct Journey {
   std::string path;
   PathCount count;
 };
-
-std::vector<Channel> numbers(const std::string &path) {
-  std::vector<Channel> result;
-  for (const char c : path)
-    result.push_back(static_cast<Channel>(c - 'a'));
-  return result;
-}
 
 std::vector<Journey> random_journeys(std::mt19937_64 &random, unsigned channels) {
   std::vector<Journey> journeys;
