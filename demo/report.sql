@@ -135,7 +135,7 @@ SELECT a.conversion_id AS lonely
 PREPARE explained (uuid) AS
   WITH x AS (
     SELECT * FROM game.installs_explain($1) WITH ORDINALITY
-      AS x (tier, touch_id, touch_time, reason, verdict, credit, n)
+      AS x (tier, touch_id, touch_time, reason, verdict, credit, found_by, n)
   )
   SELECT x.tier, left(x.touch_id::text, 8) AS touch, t.network, to_char(x.touch_time, 'DD Mon HH24:MI:SS') AS "time (UTC)",
          x.reason, x.verdict, x.credit

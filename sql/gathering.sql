@@ -135,6 +135,13 @@ UPDATE pg_index SET indisready = true WHERE indrelid = 'clicks_2'::regclass; -- 
 SELECT * FROM gather();
 REINDEX TABLE clicks_2; -- which makes it valid
 SELECT * FROM gather();
+-- A partitioned table that has no partitions yet.
+CREATE TABLE swipes (LIKE clicks) PARTITION BY RANGE (at);
+CREATE INDEX ON swipes USING touch (device, app, at);
+SELECT attribution.add_tier('installs', 'swipe', 'swipes', ARRAY['app', 'device'], '2 days', id_column => 'click_id', time_column => 'at') IS NULL AS failed;
+SELECT attribution.activate('installs') IS NULL AS failed;
+SELECT * FROM gather();
+SELECT attribution.drop_tier('installs', 'swipe') IS NULL AS failed, attribution.activate('installs') IS NULL AS failed;
 -- Row security that holds for the rule's owner: only plain SQL goes by it.
 CREATE ROLE regress_gathering;
 GRANT USAGE, CREATE ON SCHEMA gathering TO regress_gathering;

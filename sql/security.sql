@@ -45,7 +45,7 @@ SELECT current_user, current_setting('search_path');
 -- The columns of a record are the callee's to say.
 SELECT * FROM attribution._attribute('installs', NULL, NULL, NULL) AS x(a int);
 SELECT * FROM attribution._attribute('installs', NULL, NULL, NULL) AS x(a int, b timestamptz, c text, d text, e text, f int, g text, h text, i text);
-SELECT * FROM attribution._explain('installs', 1, NULL) AS x(a text, b bigint, c timestamptz, d text, e text, f float8);
+SELECT * FROM attribution._explain('installs', 1, NULL) AS x(a text, b bigint, c timestamptz, d text, e text, f float8, g text);
 -- A reader changes nothing.
 SELECT attribution.create_rule('mine', 'game.installs', 'uid', 'at');
 SELECT attribution.activate('installs');

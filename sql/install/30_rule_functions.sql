@@ -105,7 +105,7 @@ BEGIN
         'touch_time timestamptz, credit_position integer, credit float8', types.conversion_id, types.touch_id)
       WHEN 'touchpoints' THEN format('conversion_id %s, conversion_time timestamptz, tier text, touch_position integer, '
         'path_length integer, touch_id %s, touch_time timestamptz, credit float8', types.conversion_id, types.touch_id)
-      ELSE format('tier text, touch_id %s, touch_time timestamptz, reason text, verdict text, credit float8',
+      ELSE format('tier text, touch_id %s, touch_time timestamptz, reason text, verdict text, credit float8, found_by text',
         types.touch_id) END;
     -- No SET search_path, so that the function is inlined and its rows are not copied once more; all names are qualified.
     definition := format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS TABLE (%s) LANGUAGE sql STABLE AS %L',

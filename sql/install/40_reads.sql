@@ -23,13 +23,14 @@ COMMENT ON FUNCTION attribution.touchpoints(text, timestamptz, timestamptz, json
 oldest of the path. Eligible ones that are not in the path (of weaker tiers) have no position and credit 0.';
 
 CREATE FUNCTION attribution.explain(rule text, conversion_id "any", overrides jsonb DEFAULT '{}')
-RETURNS TABLE (tier text, touch_id text, touch_time timestamptz, reason text, verdict text, credit float8)
+RETURNS TABLE (tier text, touch_id text, touch_time timestamptz, reason text, verdict text, credit float8, found_by text)
 LANGUAGE c STABLE ROWS 20 COST 10000 AS 'MODULE_PATHNAME', 'attribution_explain';
 COMMENT ON FUNCTION attribution.explain(text, "any", jsonb) IS
 'Why a conversion was decided as it was: its candidates and near misses within twice the lookback (at most 100), each with a
 stable reason (won, later_touch, earlier_touch, stronger_tier, tie, duplicate, outside_window, after_conversion, empty_key,
 conflict, filtered, predicate) and a verdict in words; a row without a touchpoint for a tier that has none (no_match,
-empty_key, beyond_horizon). Raises no_data_found for an id that no row has.';
+empty_key, beyond_horizon). found_by: touch index or SQL, by which the tier''s eligible touchpoints were found; null if it was not
+asked. Raises no_data_found for an id that no row has.';
 
 -- The same for a rule's typed functions: a record whose ids have the types that the caller lists.
 CREATE FUNCTION attribution._attribute(rule text, since timestamptz, until timestamptz, overrides jsonb)

@@ -26,14 +26,14 @@ void check_row(const Binding &binding, const pg::Rows &rows, std::uint64_t row) 
 }
 
 /// About what a conversion's values take of a batch.
-constexpr std::size_t kBytesEach = 128;
+constexpr double kBytesEach = 128;
 
 pg::Plan prepare(const Binding &binding, core::Micros since, core::Micros until, Oid reader, double expected,
                  const BatchLimits &limits) {
   const bool has_end = until != core::kInfinity;
   const bool in_order =
       !binding.id_is_unique || expected == 0 ||
-      expected > std::min(static_cast<double>(limits.conversions), static_cast<double>(limits.bytes / kBytesEach));
+      expected > std::min(static_cast<double>(limits.conversions), static_cast<double>(limits.bytes) / kBytesEach);
   // A short range with two ends is read by an index on the time, if there is one; but looking for duplicates goes by
   // how many there are.
   constexpr double kFew = 1000;

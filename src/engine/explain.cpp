@@ -244,7 +244,7 @@ void choose_row(const Binding &binding, Batch &batch, const pg::Rows &rows, cons
 
 } // namespace
 
-void explain(const Binding &binding, SqlTouchSource &source, Datum conversion_id, Oid reader, std::size_t memory,
+void explain(const Binding &binding, IndexTouchSource &source, Datum conversion_id, Oid reader, std::size_t memory,
              const ExplanationSink &sink) {
   Batch batch;
   {
@@ -289,12 +289,16 @@ void explain(const Binding &binding, SqlTouchSource &source, Datum conversion_id
       line.touch_id = rows.id(touch);
       line.reason = lines[i].reason;
       line.credit = lines[i].credit;
+      line.way = source.last_way(touch.tier);
       line.verdict = narrator.verdict(line.reason, touch, line.credit);
       sink(line);
     }
     for (std::size_t tier = 0; tier < binding.tiers.size(); ++tier)
-      if (!found[tier])
-        sink(narrator.nothing_found(tier));
+      if (!found[tier]) {
+        Explained line = narrator.nothing_found(tier);
+        line.way = source.last_way(tier);
+        sink(line);
+      }
     if (lines.size() > kMostExplained)
       pg::call([] {
         ereport(NOTICE, (errmsg("there are more candidates and near misses than the %d shown",

@@ -17,11 +17,12 @@ struct Explained {
   core::Reason reason = core::Reason::no_match;
   std::string verdict; ///< in words
   double credit = 0;
+  Way way = Way::none; ///< by which what is eligible in the tier was found, if that was asked for
 };
 using ExplanationSink = std::function<void(const Explained &)>;
 
 /// Explains the conversion with this id, of type binding.id.type. An id that no row has is an ERROR.
-void explain(const Binding &binding, SqlTouchSource &source, Datum conversion_id, Oid reader, std::size_t memory,
+void explain(const Binding &binding, IndexTouchSource &source, Datum conversion_id, Oid reader, std::size_t memory,
              const ExplanationSink &sink);
 
 } // namespace attribution::engine

@@ -411,7 +411,8 @@ void IndexTouchSource::gather(Batch &batch, const std::vector<std::uint32_t> &wh
   const pg::Within within(memory);
   const Manner manner{.channels = channels_, .whole = keep_ != core::Keep::winners, .memory = memory_};
   Gathering gathering(binding_, sql_, manner, batch, tier, sink);
-  if (enabled_ && gathering.begin(which)) {
+  last_[tier] = enabled_ && gathering.begin(which) ? Way::touch_index : Way::sql;
+  if (last_[tier] == Way::touch_index) {
     ++ways_.touch_index;
     gathering.run();
   } else {

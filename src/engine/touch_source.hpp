@@ -75,6 +75,9 @@ private:
   std::vector<pg::Plan> eligible_, near_, found_; ///< by tier
 };
 
+/// How touchpoints were found.
+enum class Way : std::uint8_t { none, sql, touch_index };
+
 /// By touch indexes where all partitions concerned have one, else by plain SQL. For Keep::winners the best few of each
 /// conversion are looked at, and more only if those are not eligible.
 class IndexTouchSource final : public TouchSource {
@@ -84,7 +87,8 @@ public:
   IndexTouchSource(const Binding &binding, Oid reader, std::size_t conversions, bool channels, core::Keep keep,
                    std::size_t memory, bool enabled)
       : binding_(binding), sql_(binding, reader, conversions, channels),
-        channels_(channels && !binding.spec.channel.empty()), keep_(keep), memory_(memory), enabled_(enabled) {}
+        channels_(channels && !binding.spec.channel.empty()), keep_(keep), memory_(memory), enabled_(enabled),
+        last_(binding.tiers.size(), Way::none) {}
   void gather(Batch &batch, const std::vector<std::uint32_t> &which, std::size_t tier, CandidateSink &sink) override;
   void gather_near(Batch &batch, std::uint32_t conversion, std::size_t tier, std::int64_t most,
                    CandidateSink &sink) override {
@@ -96,6 +100,8 @@ public:
     std::int64_t touch_index = 0, sql = 0;
   };
   const Ways &ways() const noexcept { return ways_; }
+  /// By which the touchpoints of a tier were found the last time.
+  Way last_way(std::size_t tier) const noexcept { return last_[tier]; }
 
 private:
   const Binding &binding_;
@@ -105,6 +111,7 @@ private:
   std::size_t memory_;
   bool enabled_;
   Ways ways_;
+  std::vector<Way> last_; ///< by tier
 };
 
 } // namespace attribution::engine

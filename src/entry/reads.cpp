@@ -41,16 +41,19 @@ Datum conversion_id(FunctionCallInfo fcinfo, int argument, const engine::Binding
 // explain(rule, conversion_id, overrides)
 Datum attribution_explain(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
-    enum Column { kTier, kTouchId, kTouchTime, kReason, kVerdict, kCredit };
-    pg::ResultSet result(fcinfo, {TEXTOID, InvalidOid, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID});
+    enum Column { kTier, kTouchId, kTouchTime, kReason, kVerdict, kCredit, kFoundBy };
+    pg::ResultSet result(fcinfo, {TEXTOID, InvalidOid, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID, TEXTOID});
     const BoundRule rule(required(fcinfo, 0, "rule"), entry::overrides_or_none(fcinfo, 2));
     const engine::Binding &binding = rule.binding();
     entry::expect_touch_id(result, kTouchId, binding);
-    engine::SqlTouchSource source(binding, rule.reader(), entry::batch_size(), engine::reads_channels(binding));
+    engine::IndexTouchSource source(binding, rule.reader(), 1, engine::reads_channels(binding),
+                                    engine::keep_for(binding), entry::candidate_bytes(), entry::is_touch_index_on());
     engine::explain(binding, source, conversion_id(fcinfo, 1, binding), rule.reader(), entry::work_mem(),
                     [&](const engine::Explained &line) {
                       if (line.tier != nullptr)
                         result.set_text(kTier, line.tier->name.c_str());
+                      if (line.way != engine::Way::none)
+                        result.set_text(kFoundBy, line.way == engine::Way::touch_index ? "touch index" : "SQL");
                       if (line.touch != nullptr) {
                         result.set_as(kTouchId, binding.touch_id, line.touch_id);
                         result.set(kTouchTime, TimestampTzGetDatum(line.touch->time));

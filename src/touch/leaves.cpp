@@ -94,6 +94,8 @@ void add_leaves(Search &search, Oid relation, core::Micros since, core::Micros u
 void add_partitions(Search &search, Relation parent, core::Micros since, core::Micros until) {
   PartitionKey key = RelationGetPartitionKey(parent);
   PartitionDesc partitions = RelationGetPartitionDesc(parent, true);
+  if (partitions->nparts == 0)
+    return; // there are no bounds, either
   PartitionBoundInfo bounds = partitions->boundinfo;
   const bool by_time = get_partition_strategy(key) == PARTITION_STRATEGY_RANGE && get_partition_natts(key) == 1 &&
                        get_partition_col_attnum(key, 0) == get_attnum(RelationGetRelid(parent), search.sought.time);
