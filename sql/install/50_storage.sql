@@ -317,6 +317,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION attribution._divides(text) IS 'Whether some version of a rule may give a conversion several credits.';
 
+CREATE FUNCTION attribution._top_credit(of_rule text, credits regclass) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  -- Where no version divides the credit there is one row to join.
+  SELECT format(CASE WHEN attribution._divides(of_rule)
+    THEN 'CROSS JOIN LATERAL (SELECT * FROM %s AS c WHERE c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time '
+         'ORDER BY c.credit DESC, c.credit_position DESC LIMIT 1) AS c'
+    ELSE 'JOIN %s AS c ON c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time AND c.credit_position = 1' END, credits)
+$$;
+COMMENT ON FUNCTION attribution._top_credit(text, regclass) IS 'The join of a header, d, with the credit, c, that stands for all in a flat view: the most, of equal ones the newest.';
+
 CREATE FUNCTION attribution._show_storage(of_rule text, shape attribution._shape) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -326,13 +336,8 @@ DECLARE
 BEGIN
   SELECT * INTO STRICT kept FROM attribution.storage AS s WHERE s.rule = of_rule;
   SELECT r.owner INTO STRICT owner FROM attribution.rule AS r WHERE r.rule = of_rule;
-  -- Where no version divides the credit there is one row to join.
   EXECUTE format('CREATE OR REPLACE VIEW %s AS SELECT d.conversion_id, d.conversion_time, d.outcome, d.kind, d.tier, c.touch_id, '
-      'c.touch_time, c.credit, d.lookback, d.value, d.rule_version, d.decided_at, d.run%s FROM %s AS d '
-      || CASE WHEN attribution._divides(of_rule)
-         THEN 'CROSS JOIN LATERAL (SELECT * FROM %s AS c WHERE c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time '
-              'ORDER BY c.credit DESC, c.credit_position DESC LIMIT 1) AS c'
-         ELSE 'JOIN %s AS c ON c.conversion_id = d.conversion_id AND c.conversion_time = d.conversion_time AND c.credit_position = 1' END,
+      'c.touch_time, c.credit, d.lookback, d.value, d.rule_version, d.decided_at, d.run%s FROM %s AS d %s',
     coalesce(kept.flat::text, format('%I.%I', kept.place, of_rule || '_attribution')),
     -- A view may get columns at its end only.
     (SELECT string_agg(format(', %s.%I', k.of, k.attname), '' ORDER BY v.attnum NULLS LAST, k.of, k.attnum)
@@ -345,7 +350,7 @@ BEGIN
                 AND a.attname NOT IN ('conversion_id', 'conversion_time', 'outcome', 'kind', 'tier', 'lookback', 'value', 'rule_version', 'decided_at', 'run')
                 AND attribution._column_type(kept.credits, a.attname) IS NULL) AS k
        LEFT JOIN pg_attribute AS v ON v.attrelid = kept.flat AND v.attname = k.attname AND NOT v.attisdropped),
-    kept.decisions, kept.credits);
+    kept.decisions, attribution._top_credit(of_rule, kept.credits));
   IF kept.flat IS NULL THEN
     UPDATE attribution.storage AS s SET flat = format('%I.%I', kept.place, of_rule || '_attribution')::regclass WHERE s.rule = of_rule;
     EXECUTE format('COMMENT ON VIEW %I.%I IS %L', kept.place, of_rule || '_attribution',

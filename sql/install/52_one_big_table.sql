@@ -94,9 +94,9 @@ BEGIN
     ELSE format('LEFT JOIN LATERAL (SELECT conversion.* FROM %1$s AS conversion WHERE conversion.%2$I = d.conversion_id AND conversion.%3$I = d.conversion_time%4$s '
            'ORDER BY conversion::text COLLATE pg_catalog."C" LIMIT 1) AS o ON true',
          stated.conversions, stated.id_column, stated.time_column, coalesce(' AND (' || stated.filter || E'\n)', '')) END;
-  EXECUTE format('CREATE OR REPLACE VIEW %s AS SELECT %s FROM %s AS d JOIN %s AS c ON c.conversion_id = d.conversion_id '
-      'AND c.conversion_time = d.conversion_time AND c.credit_position = 1 %s',
-    coalesce(kept.one_big_table::text, format('%I.%I', kept.place, of_rule || '_one_big_table')), columns, kept.decisions, kept.credits, conversion);
+  EXECUTE format('CREATE OR REPLACE VIEW %s AS SELECT %s FROM %s AS d %s %s',
+    coalesce(kept.one_big_table::text, format('%I.%I', kept.place, of_rule || '_one_big_table')), columns, kept.decisions,
+    attribution._top_credit(of_rule, kept.credits), conversion);
 END
 $$;
 COMMENT ON FUNCTION attribution._show_one_big_table(text) IS 'Makes the one big table of a rule, or adds to it what it lacks.';

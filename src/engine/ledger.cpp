@@ -382,7 +382,7 @@ std::vector<std::optional<core::Micros>> Ledger::write(const Claims &claims, con
   for (std::uint32_t claim = 0; claim < claimed.done; ++claim) {
     if (fates[claim] == Fate::keep)
       ++tally.kept;
-    else if (had[claim]) // nothing is remembered of others
+    else
       redecided_claims.push_back(claim);
   }
   insert(decided, changed, decided_at, run);

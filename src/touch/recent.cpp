@@ -25,11 +25,11 @@ void fetch_ahead(Relation index, BlockNumber block) {
     return;
   // The lines that a search begins with: who may read, the headers, the first hashes. The processor sees where the
   // rest is.
-  constexpr int kLine = 64;
-  constexpr int kLines = 14;
+  constexpr Size kLine = 64;
+  constexpr Size kLines = 14;
   __builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
   const char *page = BufferBlocks + static_cast<Size>(buffer - 1) * BLCKSZ;
-  for (int line = 0; line < kLines; ++line)
+  for (Size line = 0; line < kLines; ++line)
     __builtin_prefetch(page + line * kLine);
 }
 

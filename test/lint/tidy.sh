@@ -5,7 +5,7 @@ set -euo pipefail
 server=$("${PG_CONFIG:-pg_config}" --includedir-server)
 {
   find src/core -name '*.cpp' -printf '%p\n'
-  find src/pg src/engine src/entry -name '*.cpp' -printf "%p -isystem $server\n"
+  find src/pg src/touch src/engine src/entry -name '*.cpp' -printf "%p -isystem $server\n"
   find kafka-bridge/src kafka-bridge/tests/tools demo/producer -name '*.cpp' -printf "%p -isystem /usr/include/postgresql -Ikafka-bridge/src \
 -Ikafka-bridge/tests/tools -DBRIDGE_VERSION=\"\" -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL -DFMT_SHARED\n"
 } | sort | xargs -P "$(nproc)" -d '\n' -I '{}' bash -c '
