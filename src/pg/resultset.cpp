@@ -6,7 +6,7 @@ ResultSet::ResultSet(FunctionCallInfo fcinfo, std::initializer_list<Oid> types) 
   call([&] {
     auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
     // Without the flag a record's descriptor would be the executor's own, and freed after the first call.
-    if (result != nullptr && result->expectedDesc == nullptr)
+    if (result == nullptr || result->expectedDesc == nullptr)
       ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                       errmsg("function returning record called in context that cannot accept type record")));
     InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);

@@ -109,7 +109,7 @@ SELECT set_eq($$SELECT rule, since FROM attribution.schedules WHERE what = 'reat
 SELECT is(scheduled.complaint(command), ARRAY['25001', format('attribution.%s() cannot run inside a transaction block', what), '',
             'It commits batch by batch: CALL it outside of BEGIN .. COMMIT.'], format('%s of %s is a command', what, quote_literal(rule))) FROM attribution.schedules;
 SELECT is(attribution.unschedule(n, 'run'), 1, format('one job of %s', quote_literal(n))) FROM scheduled.odd_names() AS n;
-SELECT is(attribution.unschedule(n), 3, format('all jobs of %s', quote_literal(n))) FROM scheduled.odd_names() AS n;
+SELECT is(attribution.unschedule(n), 4, format('all jobs of %s', quote_literal(n))) FROM scheduled.odd_names() AS n;
 SELECT is_empty('SELECT FROM cron.job', 'no job is left');
 SELECT attribution.drop_rule(n) FROM scheduled.odd_names() AS n \g /dev/null
 
