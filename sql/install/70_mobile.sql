@@ -135,7 +135,7 @@ BEGIN
   PERFORM attribution.maintain_partitions(events);
 
   -- The same device again within 90 days is a reinstall. Who has opted out of an advertising id is new with every instance.
-  EXECUTE format('CREATE INDEX ON %I.events (store_id, %s, event_time) WHERE event_id = %L', app_schema, device, install_event);
+  EXECUTE format('CREATE INDEX ON %I.events USING touch (store_id, %s, event_time) WHERE event_id = %L', app_schema, device, install_event);
   PERFORM attribution.create_rule(rule, events, 'event_uid', 'event_time',
                                   filter => format('event_id = %L', install_event),
                                   carry => '{network,campaign_name,campaign_id,ad_name,ad_id}',

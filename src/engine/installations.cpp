@@ -83,6 +83,9 @@ Installations::Installations(const Binding &binding, Oid reader, std::size_t con
   if (reader != GetUserId())
     pg::Plan(conversions_of_keys(binding, false), types).check_reader(reader);
   plan_ = pg::Plan::kept(conversions_of_keys(binding, true), types, planning_for(conversions));
+  sieve_.emplace(binding);
+  if (remembers(binding))
+    remembered_ = pg::Plan::kept(remembered_of_keys(binding), types, planning_for(conversions));
 }
 
 std::vector<Installations::Members> Installations::keys_of(const Batch &batch) const {
@@ -127,7 +130,57 @@ void Installations::tell(Batch &batch) const {
 
   pg::Context memory("attribution installations");
   pg::Within within(memory);
-  const std::vector<std::uint32_t> numbers = all_of(keys.size());
+  const std::vector<std::uint32_t> numbers = tell_alone(batch, keys);
+  if (numbers.empty())
+    return;
+  Walk walk(batch, keys, id_order_, binding_.spec.reattribution_window);
+  plan_.run(params_of(batch, keys, numbers), walk);
+  walk.check();
+}
+
+std::vector<std::uint32_t> Installations::tell_alone(Batch &batch, const std::vector<Members> &keys) const {
+  std::vector<char> mixed = sieve_->find_mixed(batch, keys);
+  if (mixed.empty())
+    return all_of(keys.size());
+  std::vector<std::uint32_t> alone;
+  for (std::uint32_t number = 0; number < keys.size(); ++number) {
+    // Of several some may have their decision before the horizon, and be the same conversion again.
+    if (remembered_ && keys[number].size() > 1)
+      mixed[number] = 1;
+    if (!mixed[number])
+      alone.push_back(number);
+  }
+  std::vector<core::Micros> last(keys.size(), core::kMinusInfinity);
+  if (remembered_ && !alone.empty()) {
+    const pg::Rows rows = remembered_.execute(params_of(batch, keys, alone), true);
+    bool null = false;
+    for (std::uint64_t row = 0; row < rows.count; ++row) {
+      core::Micros &newest = last[static_cast<std::size_t>(DatumGetInt32(rows.get(row, 1, &null)))];
+      newest = std::max(newest, core::Micros{DatumGetTimestampTz(rows.get(row, 2, &null))});
+    }
+    pg::call([&] { SPI_freetuptable(rows.table); });
+  }
+  for (const std::uint32_t number : alone) {
+    const Members &members = keys[number];
+    if (last[number] >= batch.times[members.front()]) {
+      mixed[number] = 1;
+      continue;
+    }
+    core::InstallationFold fold(binding_.spec.reattribution_window);
+    if (last[number] != core::kMinusInfinity)
+      (void)fold.is_new(last[number], true);
+    for (const std::uint32_t member : members)
+      batch.kinds[member] = fold.is_new(batch.times[member], false) ? Kind::new_installation : Kind::reinstall;
+  }
+  std::vector<std::uint32_t> rest;
+  for (std::uint32_t number = 0; number < keys.size(); ++number)
+    if (mixed[number])
+      rest.push_back(number);
+  return rest;
+}
+
+std::vector<pg::Param> Installations::params_of(const Batch &batch, const std::vector<Members> &keys,
+                                                const std::vector<std::uint32_t> &numbers) const {
   std::vector<pg::Param> params;
   for (std::size_t i = 0; i < binding_.installation_key.size(); ++i) {
     const std::vector<Datum> &values = batch.columns[binding_.columns.size() + i].values;
@@ -142,9 +195,7 @@ void Installations::tell(Batch &batch) const {
                             [&](std::uint32_t number) { return at_time(batch.times[keys[number].back()]); }));
   params.push_back({TimestampTzGetDatum(binding_.spec.horizon.value_or(core::kMinusInfinity)), false});
 
-  Walk walk(batch, keys, id_order_, binding_.spec.reattribution_window);
-  plan_.run(params, walk);
-  walk.check();
+  return params;
 }
 
 } // namespace attribution::engine

@@ -1,7 +1,9 @@
 // New or reinstalled: what the conversions of a batch are, by all conversions of their keys.
 #pragma once
 
-#include "engine/batch.hpp"
+#include "engine/key_sieve.hpp"
+
+#include <optional>
 
 namespace attribution::engine {
 
@@ -22,11 +24,17 @@ private:
   using Members = std::vector<std::uint32_t>;
   /// The keys of a batch that are not empty, each once.
   std::vector<Members> keys_of(const Batch &batch) const;
+  std::vector<pg::Param> params_of(const Batch &batch, const std::vector<Members> &keys,
+                                   const std::vector<std::uint32_t> &numbers) const;
+  /// Tells of keys that have no other conversions than these and those that are remembered. Returns the rest.
+  std::vector<std::uint32_t> tell_alone(Batch &batch, const std::vector<Members> &keys) const;
 
   const Binding &binding_;
   pg::Order id_order_;
   std::vector<pg::Order> key_orders_;
   pg::Plan plan_;
+  std::optional<KeySieve> sieve_; ///< if there is a key
+  pg::Plan remembered_;           ///< if anything is
 };
 
 } // namespace attribution::engine

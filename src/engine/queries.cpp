@@ -159,27 +159,61 @@ int claimed_number_column(const Binding &binding) {
          (binding.value ? 1 : 0);
 }
 
+namespace {
+
+/// Installation keys that are given as arrays, as parameters; with their numbers, times and the horizon.
+struct GivenKeys {
+  explicit GivenKeys(const Binding &binding) {
+    std::string arrays, names;
+    for (std::size_t i = 0; i < binding.installation_key.size(); ++i) {
+      const Expression &key = binding.installation_key[i];
+      const std::string number = std::to_string(i + 1);
+      const std::string equality = pg::equality(key.type.oid, key.type.oid);
+      const std::string given = joined({"given.\"?key", number, "\"", pg::collate(key.type.collation)});
+      arrays += joined({"pg_catalog.unnest($", number, "), "});
+      names += joined({"\"?key", number, "\", "});
+      are_of_conversion += joined({key.sql, " ", equality, " ", given, " AND "});
+      are_old += joined({"old.key", number, " ", equality, " ", given, " AND "});
+    }
+    const int next = static_cast<int>(binding.installation_key.size()) + 1;
+    rows = joined({"ROWS FROM (", arrays, "pg_catalog.unnest(", param(next), "), pg_catalog.unnest(", param(next + 1),
+                   ")) AS given(", names, "\"?number\", \"?until\")"});
+    horizon = param(next + 2);
+  }
+  std::string from_remembered(const Binding &binding) const {
+    return joined({" FROM ", rows, " JOIN ", relation_name(binding.spec.storage->installations), " AS old ON ", are_old,
+                   "old.conversion_time <= given.\"?until\" WHERE old.conversion_time < ", horizon});
+  }
+
+  std::string rows, are_of_conversion, are_old, horizon;
+};
+
+} // namespace
+
+std::string installation_keys(const Binding &binding) {
+  std::string keys;
+  for (const Expression &key : binding.installation_key)
+    keys += (keys.empty() ? "" : ", ") + key.sql;
+  return joined({"SELECT ", keys, " FROM ", binding.conversions.name, " AS conversion WHERE true",
+                 and_filter(binding.spec.filter)});
+}
+
+bool remembers(const Binding &binding) {
+  return binding.spec.storage && OidIsValid(binding.spec.storage->installations) && binding.spec.horizon;
+}
+
+std::string remembered_of_keys(const Binding &binding) {
+  return "SELECT given.\"?number\", old.conversion_time" + GivenKeys(binding).from_remembered(binding);
+}
+
 std::string conversions_of_keys(const Binding &binding, bool stored) {
   const std::string &relation = binding.conversions.name;
   const std::string id = "conversion." + binding.id.quoted;
   const std::string time = "conversion." + binding.time.quoted;
   const std::string filter = and_filter(binding.spec.filter);
-  std::string arrays, names, matches, remembered;
-  for (std::size_t i = 0; i < binding.installation_key.size(); ++i) {
-    const Expression &key = binding.installation_key[i];
-    const std::string number = std::to_string(i + 1);
-    const std::string equality = pg::equality(key.type.oid, key.type.oid);
-    const std::string given = joined({"given.\"?key", number, "\"", pg::collate(key.type.collation)});
-    arrays += joined({"pg_catalog.unnest($", number, "), "});
-    names += joined({"\"?key", number, "\", "});
-    matches += joined({key.sql, " ", equality, " ", given, " AND "});
-    remembered += joined({"old.key", number, " ", equality, " ", given, " AND "});
-  }
-  const int next = static_cast<int>(binding.installation_key.size()) + 1;
-  const std::string given = "ROWS FROM (" + arrays + "pg_catalog.unnest(" + param(next) + "), pg_catalog.unnest(" +
-                            param(next + 1) + ")) AS given(" + names + "\"?number\", \"?until\")";
-  std::string sql = "SELECT given.\"?number\", " + time + " AS \"?time\", " + id + " AS \"?id\", false FROM " + given +
-                    " JOIN " + relation + " AS conversion ON " + matches + time +
+  const GivenKeys given(binding);
+  std::string sql = "SELECT given.\"?number\", " + time + " AS \"?time\", " + id + " AS \"?id\", false FROM " +
+                    given.rows + " JOIN " + relation + " AS conversion ON " + given.are_of_conversion + time +
                     " <= given.\"?until\" WHERE pg_catalog.isfinite(" + time + ") AND " + id + " IS NOT NULL" + filter;
   if (!binding
            .id_is_unique) { // rule 7: of several rows of one id the earliest, then the least by text, is the conversion
@@ -201,14 +235,13 @@ std::string conversions_of_keys(const Binding &binding, bool stored) {
       sql += " OR earlier.at = " + time + " AND ROW(" + earlier_texts + ") < ROW(" + texts + ")";
     sql += "))";
   }
-  if (stored && binding.spec.storage && OidIsValid(binding.spec.storage->installations) && binding.spec.horizon) {
+  if (stored && remembers(binding)) {
     // Whose decision lies before the horizon had its earliest row there: what comes later is the same conversion again.
     sql += joined({" AND NOT EXISTS (SELECT FROM ", relation_name(binding.spec.storage->decisions),
                    " AS known WHERE known.conversion_id = ", id, pg::collate(id_collation(binding)),
-                   " AND known.conversion_time < ", param(next + 2), ")"});
-    sql += joined({" UNION ALL SELECT given.\"?number\", old.conversion_time, old.conversion_id, true FROM ", given,
-                   " JOIN ", relation_name(binding.spec.storage->installations), " AS old ON ", remembered,
-                   "old.conversion_time <= given.\"?until\" WHERE old.conversion_time < ", param(next + 2)});
+                   " AND known.conversion_time < ", given.horizon, ")"});
+    sql += joined({" UNION ALL SELECT given.\"?number\", old.conversion_time, old.conversion_id, true",
+                   given.from_remembered(binding)});
   }
   return "SELECT * FROM (" + sql + ") AS found(number, at, id, remembered) ORDER BY number, at, id" +
          c_collate(binding.id) + ", remembered DESC";

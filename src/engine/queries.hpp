@@ -26,6 +26,12 @@ std::string conversions_by_id(const Binding &binding);
 std::string conversions_claimed(const Binding &binding);
 int claimed_number_column(const Binding &binding);
 
+/// The installation keys of the rows that pass the filter. No parameters.
+std::string installation_keys(const Binding &binding);
+/// Whether conversions from before the horizon are remembered, which may be gone.
+bool remembers(const Binding &binding);
+/// The new ones among those: (number of the key, time). Parameters: as of conversions_of_keys().
+std::string remembered_of_keys(const Binding &binding);
 /// All conversions of given keys, up to a time for each: (number of the key, time, id, whether it is only remembered),
 /// in that order. Remembered are the new ones that lie before the horizon. Parameters: an array for each part of the
 /// installation key; their numbers, int4[]; the times, timestamptz[]; the horizon. Without `stored` what decisions know

@@ -241,6 +241,13 @@ Type Plan::result_type() const {
   });
 }
 
+const Query *Plan::query() const {
+  return call([&] {
+    const auto *source = static_cast<const CachedPlanSource *>(linitial(SPI_plan_get_plan_sources(plan_)));
+    return linitial_node(Query, source->query_list);
+  });
+}
+
 bool Plan::is_immutable() const {
   return call([&] {
     ListCell *source = nullptr;

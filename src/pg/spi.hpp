@@ -72,6 +72,8 @@ public:
   void expect(const std::vector<Oid> &types) const;
   /// The type of the first column of what it returns.
   Type result_type() const;
+  /// The statement, parsed and rewritten. It is the plan's, and not to be changed.
+  const Query *query() const;
   /// Whether what it computes depends on its input alone: on no setting, clock or other table.
   bool is_immutable() const;
   /// Whether several processes may run it side by side, as the functions that it calls are declared: no temporary or

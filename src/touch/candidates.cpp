@@ -106,17 +106,34 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
   return {list_, count_ = kept};
 }
 
-std::size_t find_candidates(Oid index_oid, std::span<const core::Wanted> wanted, Snapshot snapshot,
-                            Candidates &candidates) {
-  Relation index = index_open(index_oid, NoLock);
+namespace {
+
+/// Visits an index, once what this transaction has collected for it is written.
+template <class F, class Full>
+std::size_t search(Oid oid, std::span<const core::Wanted> wanted, Snapshot snapshot, F f, Full full) {
+  Relation index = index_open(oid, NoLock);
   write_collected(index);
   PredicateLockRelation(index, snapshot);
   pgstat_count_index_scan(index);
-  const std::size_t done = visit(
-      index, wanted, [&](const core::Wanted &who, const core::TouchEntry &entry) { candidates.add(who, entry); },
-      [&] { return candidates.is_full(); });
+  const std::size_t done = visit(index, wanted, f, full);
   index_close(index, NoLock);
   return done;
+}
+
+} // namespace
+
+std::size_t find_candidates(Oid index, std::span<const core::Wanted> wanted, Snapshot snapshot,
+                            Candidates &candidates) {
+  return search(
+      index, wanted, snapshot,
+      [&](const core::Wanted &who, const core::TouchEntry &entry) { candidates.add(who, entry); },
+      [&] { return candidates.is_full(); });
+}
+
+void find_entries(Oid index, std::span<const core::Wanted> wanted, Snapshot snapshot, EntryTaker &taker) {
+  (void)search(
+      index, wanted, snapshot, [&](const core::Wanted &who, const core::TouchEntry &entry) { taker.take(who, entry); },
+      [] { return false; });
 }
 
 } // namespace attribution::touch

@@ -15,6 +15,14 @@ struct Candidate {
   ItemPointerData row;
 };
 
+/// Takes entries of an index, of rows that are there or not: called inside PostgreSQL, so nothing of it is destroyed
+/// after an ERROR. For some twice.
+class EntryTaker {
+public:
+  virtual ~EntryTaker() = default;
+  virtual void take(const core::Wanted &wanted, const core::TouchEntry &entry) noexcept = 0;
+};
+
 /// Takes rows that were found, where they lie: called inside PostgreSQL, so nothing of it is destroyed after an ERROR.
 class RowTaker {
 public:
@@ -97,5 +105,8 @@ private:
 /// Looks for candidates in a touch index, until the list is full; returns how many of those who are wanted have theirs
 /// in it. What this transaction has inserted is found as well.
 std::size_t find_candidates(Oid index, std::span<const core::Wanted> wanted, Snapshot snapshot, Candidates &candidates);
+
+/// Hands a taker all entries of a touch index that somebody wants. Every row that `snapshot` shows has one.
+void find_entries(Oid index, std::span<const core::Wanted> wanted, Snapshot snapshot, EntryTaker &taker);
 
 } // namespace attribution::touch

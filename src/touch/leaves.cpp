@@ -9,23 +9,50 @@ namespace {
 struct Search {
   const Sought &sought;
   Snapshot snapshot;
+  Relation relation; ///< the one that is asked for
   Leaf *leaves;
   int count, room;
   bool failed;
 };
 
-/// Whether a partial index has all rows that can matter: those with no NULL in the key.
-bool is_implied(Relation table, Relation index, const Sought &sought) {
+/// What is asked for, in the terms of one table.
+struct Asked {
+  Expr *keys[INDEX_MAX_KEYS];
+  int count;
+  List *conditions;
+  AttrNumber time;
+};
+
+Asked ask(const Search &search, Relation table) {
+  const Sought &sought = search.sought;
+  const Oid oid = RelationGetRelid(table);
+  const auto here = [&](List *list) {
+    return list == NIL || table == search.relation ? list : map_partition_varattnos(list, 1, table, search.relation);
+  };
+  Asked asked{{}, sought.count, here(sought.conditions), get_attnum(oid, sought.time)};
+  List *expressions = here(sought.expressions);
+  for (int i = 0; i < sought.count; ++i) {
+    if (expressions != NIL) {
+      asked.keys[i] = static_cast<Expr *>(list_nth(expressions, i));
+      continue;
+    }
+    const AttrNumber attribute = get_attnum(oid, sought.columns[i]);
+    const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), attribute - 1);
+    asked.keys[i] =
+        reinterpret_cast<Expr *>(makeVar(1, attribute, column->atttypid, column->atttypmod, column->attcollation, 0));
+  }
+  return asked;
+}
+
+/// Whether a partial index has all rows that can matter: those that meet the conditions, with no NULL in the key.
+bool is_implied(Relation index, const Asked &asked) {
   List *predicate = RelationGetIndexPredicate(index);
   if (predicate == NIL)
     return true;
-  List *known = NIL;
-  for (int i = 0; i < sought.count; ++i) {
-    const AttrNumber attribute = get_attnum(RelationGetRelid(table), sought.columns[i]);
-    const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), attribute - 1);
+  List *known = list_copy(asked.conditions);
+  for (int i = 0; i < asked.count; ++i) {
     NullTest *test = makeNode(NullTest);
-    test->arg =
-        reinterpret_cast<Expr *>(makeVar(1, attribute, column->atttypid, column->atttypmod, column->attcollation, 0));
+    test->arg = asked.keys[i];
     test->nulltesttype = IS_NOT_NULL;
     test->location = -1;
     known = lappend(known, test);
@@ -33,33 +60,41 @@ bool is_implied(Relation table, Relation index, const Sought &sought) {
   return predicate_implied_by(predicate, known, false);
 }
 
+/// Whether a key column of an index, which is an expression where it is no attribute, is this key.
+bool is_key(AttrNumber attribute, const void *expression, Oid collation, const Expr *key) {
+  if (collation != exprCollation(reinterpret_cast<const Node *>(key)))
+    return false;
+  return attribute == 0 ? equal(expression, key)
+                        : IsA(key, Var) && reinterpret_cast<const Var *>(key)->varattno == attribute;
+}
+
 /// Fills in the columns of a leaf's index, if it is over those that are asked for.
-bool fits(Relation table, Relation index, const Sought &sought, Snapshot snapshot, Leaf *leaf) {
+bool fits(Relation index, const Asked &asked, Snapshot snapshot, Leaf *leaf) {
   const Form_pg_index form = index->rd_index;
-  if (!is_touch(index) || !form->indisvalid || !form->indisready || form->indnatts != sought.count + 1)
+  if (!is_touch(index) || !form->indisvalid || !form->indisready || form->indnatts != asked.count + 1)
     return false;
   // As the planner has it: one that was built over broken HOT chains is not for snapshots from before.
   if (form->indcheckxmin &&
       !TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), snapshot->xmin))
     return false;
-  if (form->indkey.values[sought.count] != get_attnum(RelationGetRelid(table), sought.time))
+  if (form->indkey.values[asked.count] != asked.time)
     return false;
+  List *expressions = RelationGetIndexExpressions(index);
+  int next = 0;
   bool taken[INDEX_MAX_KEYS] = {};
-  for (int key = 0; key < sought.count; ++key) {
+  for (int key = 0; key < asked.count; ++key) {
+    const AttrNumber attribute = form->indkey.values[key];
+    const void *expression = attribute == 0 ? list_nth(expressions, next++) : nullptr;
     int place = 0;
-    while (place < sought.count &&
-           (taken[place] || form->indkey.values[key] == 0 ||
-            form->indkey.values[key] != get_attnum(RelationGetRelid(table), sought.columns[place])))
+    while (place < asked.count &&
+           (taken[place] || !is_key(attribute, expression, index->rd_indcollation[key], asked.keys[place])))
       ++place;
-    if (place == sought.count)
-      return false;
-    const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), form->indkey.values[key] - 1);
-    if (index->rd_indcollation[key] != column->attcollation)
+    if (place == asked.count)
       return false;
     taken[place] = true;
     leaf->columns[key] = place;
   }
-  return is_implied(table, index, sought);
+  return is_implied(index, asked);
 }
 
 void add_leaf(Search &search, Relation table, core::Micros since, core::Micros until) {
@@ -67,12 +102,13 @@ void add_leaf(Search &search, Relation table, core::Micros since, core::Micros u
     search.failed = true;
     return;
   }
+  const Asked asked = ask(search, table);
   Leaf leaf{RelationGetRelid(table), InvalidOid, since, until, {}};
   List *indexes = RelationGetIndexList(table);
   ListCell *cell = nullptr;
   foreach (cell, indexes) {
     Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-    if (!OidIsValid(leaf.index) && fits(table, index, search.sought, search.snapshot, &leaf))
+    if (!OidIsValid(leaf.index) && fits(index, asked, search.snapshot, &leaf))
       leaf.index = RelationGetRelid(index);
     index_close(index, RelationGetRelid(index) == leaf.index ? NoLock : AccessShareLock);
   }
@@ -149,8 +185,15 @@ Leaf *find_leaves(const Sought &sought, Snapshot snapshot, int *count) {
   if (check_enable_rls(sought.relation, GetUserId(), true) == RLS_ENABLED)
     return nullptr;
   constexpr int kFirst = 16;
-  Search search{sought, snapshot, static_cast<Leaf *>(palloc(kFirst * sizeof(Leaf))), 0, kFirst, false};
+  Search search{sought,
+                snapshot,
+                table_open(sought.relation, AccessShareLock),
+                static_cast<Leaf *>(palloc(kFirst * sizeof(Leaf))),
+                0,
+                kFirst,
+                false};
   add_leaves(search, sought.relation, core::kMinusInfinity, core::kInfinity);
+  table_close(search.relation, NoLock);
   *count = search.count;
   return search.failed ? nullptr : search.leaves;
 }

@@ -20,6 +20,8 @@ struct Sought {
   core::Micros since, until;
   const char *columns[INDEX_MAX_KEYS];
   int count;
+  List *expressions; ///< in the place of the columns: over the relation, whose number in them is 1, as planned
+  List *conditions;  ///< what all rows in question meet, likewise
 };
 
 /// The leaves that may have such rows, in no particular order, palloc'ed; locked until the end of the transaction. Null
