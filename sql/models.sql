@@ -27,11 +27,22 @@ FROM unnest(ARRAY['first_touch', 'last_touch', 'last_non_direct', 'linear', 'lin
   attribution.attribute('orders', overrides => jsonb_build_object('model', model)) WHERE conversion_id = '1' GROUP BY k, model ORDER BY k;
 SELECT channel, model, round(conversions::numeric, 4) AS conversions, round(value::numeric, 2) AS value
 FROM attribution.compare_models('orders', '-infinity', 'infinity', '{last_touch,last_non_direct,linear,time_decay}') ORDER BY channel, model;
+-- They are compared in one pass: five need no more scans than one.
+BEGIN;
+CREATE FUNCTION shop.scans() RETURNS bigint LANGUAGE sql AS
+$$ SELECT pg_stat_get_xact_numscans('shop.touches'::regclass) + sum(pg_stat_get_xact_numscans(indexrelid)) FROM pg_index WHERE indrelid = 'shop.touches'::regclass $$;
+SELECT shop.scans() AS before \gset
+SELECT count(*) FROM attribution.compare_models('orders', '-infinity', 'infinity', '{linear}');
+SELECT shop.scans() AS between \gset
+SELECT count(*) FROM attribution.compare_models('orders', '-infinity', 'infinity', '{linear,first_touch,last_touch,time_decay,position_based}');
+SELECT :between > :before AS scanned, shop.scans() - :between = :between - :before AS as_often;
+ROLLBACK;
 SELECT * FROM attribution.touchpoints('orders') ORDER BY conversion_id, touch_position;
 SELECT touch_id, reason, verdict, credit FROM attribution.explain('orders', 1, '{"model": "time_decay"}');
 SELECT touch_id, reason, verdict, credit FROM attribution.explain('orders', 1, '{"model": "last_non_direct"}');
 
 -- What is stored is what is told; another model is another decision.
+SET client_min_messages = warning; -- what a run says of itself has its time in it
 CALL attribution.run('orders', '2026-02-10');
 SELECT conversion_id, credit_position, touch_id, credit, campaign FROM shop.orders_credits ORDER BY 1, 2;
 SELECT attribution.alter_rule('orders', model => 'position_based');
@@ -41,6 +52,8 @@ SELECT conversion_id, credit_position, touch_id, credit FROM shop.orders_credits
 SELECT count(*) FROM (SELECT conversion_id::text, touch_id::text, credit FROM shop.orders_credits
                       EXCEPT SELECT conversion_id, touch_id, credit FROM attribution.attribute('orders')) AS differ;
 CALL attribution.reattribute('orders', as_of => '2026-02-10');
+RESET client_min_messages;
+SELECT decided, changed, restated, withdrawn, closed, outcomes FROM attribution.run_log WHERE rule = 'orders' ORDER BY run;
 SELECT count(*) FROM shop.orders_decisions_history;
 
 -- One row a conversion: the touchpoint with the most credit, of equal ones the newest.
@@ -79,11 +92,32 @@ SET attribution.work_mem = '64kB';
 SELECT attribution.compare_models('calls', '-infinity', 'infinity', '{linear}');
 RESET attribution.work_mem;
 SELECT attribution.drop_rule('calls', keep_decisions => false);
+-- 100,000 conversions that each have those 100,000 touchpoints take long, and can be cancelled.
+CREATE TABLE shop.replies (id int PRIMARY KEY, at timestamptz NOT NULL, person int);
+INSERT INTO shop.replies SELECT n, '2026-01-05', 201 FROM generate_series(1, 100000) AS n;
+ANALYZE shop.replies;
+SELECT attribution.create_rule('replies', 'shop.replies', 'id', 'at', model => 'linear');
+SELECT attribution.add_tier('replies', 'visit', 'shop.visits', '{person}', '7 days');
+SET statement_timeout = '500ms';
+SELECT attribution.compare_models('replies', NULL, NULL, '{linear,time_decay}');
+SELECT attribution.paths('replies');
+SELECT attribution.shapley_of('replies');
+SELECT attribution.shapley_ordered_of('replies');
+SELECT attribution.contributors('replies');
+SELECT attribution.attribute('replies');
+SET attribution.enable_touch_index = off;
+SELECT attribution.compare_models('replies', NULL, NULL, '{linear,time_decay}');
+RESET attribution.enable_touch_index;
+RESET statement_timeout;
+SELECT attribution.drop_rule('replies');
 
 -- Values are shared to the last digit.
 SELECT conversion_id, attribution.share(value, credits) FROM attribution.conversion_paths('orders', overrides => '{"model": "linear"}') ORDER BY 1;
 SELECT attribution.share(10, '{0.3333333333333333,0.3333333333333333,0.3333333333333333}'), attribution.share(-0.05, '{0.5,0.5}'),
   attribution.share(1.00, '{1}'), attribution.share(0, '{0.5,0.5}'), attribution.share(5, '{}');
+-- Without credit there is no share, however much is left over. What can't be shared is null.
+SELECT attribution.share(1000000000000000.00, '{0,0.3333333333333333,0.3333333333333333,0.3333333333333333}');
+SELECT attribution.share('NaN', '{0.5,0.5}'), attribution.share('infinity', '{1}'), attribution.share(5, '{0,0}'), attribution.share(5.0, '{0.5,NULL,0.5}');
 SELECT count(*) FROM generate_series(1, 200) AS n,
   LATERAL (SELECT attribution.share(n * 7.77, ARRAY(SELECT 1.0::float8 / n FROM generate_series(1, n))) AS shares) AS s
 WHERE (SELECT sum(share) FROM unnest(shares) AS share) <> n * 7.77 OR (SELECT max(share) - min(share) FROM unnest(shares) AS share) > 0.01;
@@ -97,9 +131,12 @@ SELECT channel, round(removal_effect::numeric, 6) AS removal_effect, round(conve
 SELECT channel, conversions, round(value::numeric, 3) AS value FROM attribution.shapley_of('orders');
 SELECT channel, touch_position, round(conversions::numeric, 6) AS conversions FROM attribution.shapley_ordered_of('orders');
 SELECT * FROM attribution.contributors('orders', assists => 2) ORDER BY 1;
+SELECT conversion_id, assist_ids FROM attribution.contributors('orders', assists => NULL) ORDER BY 1;
 SELECT * FROM attribution.assists('orders');
 SELECT * FROM attribution.path_lengths('orders');
 SELECT * FROM attribution.time_lags('orders', step => '7 days');
+SELECT * FROM attribution.time_lags('orders', step => '0');
+SELECT * FROM attribution.time_lags('orders', step => NULL);
 SELECT attribution.transform_path('{D,A,B,B,C,D,C,C}', '{frequency}'), attribution.path_places('{D,A,B,B,C,D,C,C}', '{exposure,trim_long(4)}');
 SELECT attribution.transform_path('{a}', '{shuffle}');
 -- Channels otherwise: by a column of the touchpoints. An expression it can not be: it runs as the rule's owner.

@@ -41,6 +41,14 @@ SELECT channel, round(conversions::numeric, 9) AS conversions FROM (
   FROM (VALUES (3)) AS v(k)) AS m, unnest(credits);
 SELECT count(*), round(sum(conversions)::numeric, 9) AS sum FROM (
   SELECT attribution.shapley_ordered(ARRAY(SELECT (i % 7)::text FROM generate_series(1, 100000) AS i), 1) AS credits) AS s, unnest(credits);
+-- 10,000 channels in a path of 100,000 touchpoints.
+SELECT count(DISTINCT channel), max(touch_position), round(sum(conversions)::numeric, 9) AS sum FROM (
+  SELECT attribution.shapley_ordered(ARRAY(SELECT (i % 10000)::text FROM generate_series(1, 100000) AS i), 1) AS credits) AS s, unnest(credits);
+SELECT model, count(*), round(sum(conversions)::numeric, 9) AS sum FROM (
+  SELECT attribution.heuristics(ARRAY(SELECT (i % 10000)::text FROM generate_series(1, 100000) AS i), 1, 0,
+    '{linear,linear_distinct,time_decay,position_based,w_shaped(7)}') AS credits) AS h, unnest(credits) GROUP BY 1 ORDER BY 1;
+SELECT count(*), round(sum(conversions)::numeric, 9) AS sum FROM (
+  SELECT attribution.markov(ARRAY(SELECT (i % 10000)::text FROM generate_series(1, 100000) AS i), 1, 1, 1, 2) AS credits) AS m, unnest(credits);
 -- 10,000 channels: few ways between them, then so many that memory ends it.
 SELECT count(*), round(sum(conversions)::numeric, 6) AS sum FROM (
   SELECT attribution.markov(ARRAY[i::text, (i * 7 % 10000)::text], 1, 1, 1) AS credits FROM generate_series(1, 10000) AS i) AS m, unnest(credits);
@@ -48,6 +56,8 @@ SELECT attribution.markov(ARRAY[i::text, (i * i * 131 % 10000)::text, (i * 37 % 
 FROM generate_series(1::bigint, 10000) AS i;
 SET attribution.work_mem = '64kB';
 SELECT attribution.shapley(ARRAY[i::text], 1) FROM generate_series(1, 10000) AS i;
+SELECT attribution.shapley_ordered(ARRAY[i::text], 1) FROM generate_series(1, 10000) AS i;
+SELECT attribution.transitions(ARRAY[i::text], 1, 0, 1) FROM generate_series(1, 10000) AS i;
 SELECT attribution.heuristics(ARRAY[i::text], 1, 1, '{linear}') FROM generate_series(1, 10000) AS i;
 SELECT attribution.path_assists(ARRAY[i::text], 1) FROM generate_series(1, 10000) AS i;
 SELECT attribution.lag_counts(i * interval '1 day', 1, 0, '1 day') FROM generate_series(1, 10000) AS i;
@@ -59,6 +69,8 @@ SELECT attribution.markov(ARRAY[['a'], ['b']], 1);
 SELECT attribution.markov(ARRAY['a'], -1);
 SELECT attribution.markov(ARRAY['a'], 'NaN');
 SELECT attribution.markov(ARRAY['a'], 1, 'infinity', 0);
+SELECT attribution.markov(ARRAY['a'], 1e101, 0, 0);
+SELECT attribution.shapley(ARRAY['a'], 1, -1e101);
 SELECT attribution.markov(ARRAY['a'], 1, -1, 0);
 SELECT attribution.markov(ARRAY['a'], 0, 1, 1);
 SELECT attribution.markov(ARRAY['a'], 1, 1, -1);
@@ -83,6 +95,10 @@ SELECT attribution._markov_add(NULL, ARRAY['a'], 1);
 SET attribution.work_mem = '1GB';
 SET statement_timeout = '200ms';
 SELECT attribution.markov(ARRAY[(hashint8(i) % 5000)::text, (hashint8(i + 1000000) % 5000)::text], 1, 1, 1) FROM generate_series(1::bigint, 40000) AS i;
+-- Paths without end.
+SELECT attribution.shapley(ARRAY[(i % 9)::text], 1) FROM (SELECT generate_series(1, 1e15::bigint) AS i) AS endless;
+SELECT attribution.shapley_ordered(ARRAY[(i % 9)::text], 1) FROM (SELECT generate_series(1, 1e15::bigint) AS i) AS endless;
+SELECT attribution.heuristics(ARRAY[(i % 9)::text], 1, 1, '{linear}') FROM (SELECT generate_series(1, 1e15::bigint) AS i) AS endless;
 RESET statement_timeout;
 DROP TABLE paths;
 DROP EXTENSION attribution;

@@ -13,22 +13,20 @@ COMMENT ON FUNCTION attribution.path_places(text[], text[]) IS
 
 CREATE FUNCTION attribution.share(value numeric, credits float8[]) RETURNS numeric[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+  -- In units of the last digit, all of it exactly: whole units, what dividing leaves of each, and how many units that makes in all.
   WITH part AS (
-    SELECT k, value * c::numeric AS exact, trunc(value * c::numeric, scale(value)) AS low
-      FROM unnest(credits) WITH ORDINALITY AS u(c, k)
-  ), rest AS (
-    -- What truncating left over, in units of the last digit: so many for all, and one more for the largest remainders.
-    SELECT part.*, abs(value - sum(low) OVER ()) * 10::numeric ^ scale(value) AS units, count(*) OVER () AS n,
-      row_number() OVER (ORDER BY abs(exact - low) DESC, k) AS place
-      FROM part
+    SELECT k, c::numeric AS credit, nullif(sum(c::numeric) OVER (), 0) AS total, unit, div(value, unit) AS units
+      FROM unnest(credits) WITH ORDINALITY AS u(c, k), (SELECT ('1e-' || scale(value))::numeric) AS last_digit(unit)
+  ), quota AS (
+    SELECT k, unit, units, div(units * credit, total) AS low, mod(units * credit, total) AS rest FROM part
+  ), placed AS (
+    SELECT k, unit, low, abs(units - sum(low) OVER ()) AS missing, row_number() OVER (ORDER BY abs(rest) DESC NULLS LAST, k) AS place FROM quota
   )
-  SELECT coalesce(array_agg(round(low + sign(value - low_sum) * (div(units, n) + CASE WHEN place <= mod(units, n) THEN 1 ELSE 0 END)
-                                      / 10::numeric ^ scale(value), scale(value)) ORDER BY k), '{}')
-    FROM (SELECT rest.*, sum(low) OVER () AS low_sum FROM rest) AS rest
+  SELECT coalesce(array_agg(unit * (low + CASE WHEN place <= missing THEN sign(value) ELSE 0 END) ORDER BY k), '{}') FROM placed
 $$;
 COMMENT ON FUNCTION attribution.share(numeric, float8[]) IS
-'Shares a value by credits that sum to 1: in the value''s own scale, and to exactly the value. What truncating leaves over goes to the
-largest remainders, of equal ones to the first.';
+'Shares a value in proportion to credits: in the value''s own scale, and to exactly the value. What truncating leaves over goes to the
+largest remainders, of equal ones to the first. Nulls, if the value is no finite number or the credits sum to 0.';
 
 CREATE FUNCTION attribution.conversion_paths(rule text, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity',
   overrides jsonb DEFAULT '{}')
@@ -119,7 +117,7 @@ LANGUAGE sql STABLE ROWS 10000 COST 200000 SET search_path = pg_catalog, pg_temp
                                    LIMIT assists)) AS a(places)
 $$;
 COMMENT ON FUNCTION attribution.contributors(text, timestamptz, timestamptz, integer, jsonb) IS
-'One row a conversion: the touchpoint with the most credit, and up to so many others of its path as arrays, newest first.';
+'One row a conversion: the touchpoint with the most credit, and up to so many others of its path as arrays, newest first; null: all.';
 
 CREATE FUNCTION attribution.assists(rule text, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity',
   overrides jsonb DEFAULT '{}')
@@ -149,10 +147,15 @@ COMMENT ON FUNCTION attribution.path_lengths(text, timestamptz, timestamptz, jso
 CREATE FUNCTION attribution.time_lags(rule text, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity',
   step interval DEFAULT '1 day', overrides jsonb DEFAULT '{}')
 RETURNS TABLE (lag interval, conversions bigint, value numeric)
-LANGUAGE sql STABLE ROWS 100 COST 200000 SET search_path = pg_catalog, pg_temp AS $$
-  SELECT floor("extract"('epoch', p.conversion_time - p.touch_times[1]) / "extract"('epoch', step))::float8 * step, count(*), sum(p.value)
-  FROM attribution.conversion_paths(rule, since, until, overrides) AS p
-  WHERE p.path <> '{}' GROUP BY 1 ORDER BY 1
-$$;
+LANGUAGE plpgsql STABLE ROWS 100 COST 200000 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF (step > interval '0') IS NOT TRUE THEN
+    RAISE invalid_parameter_value USING MESSAGE = 'step must be longer than nothing';
+  END IF;
+  RETURN QUERY
+    SELECT floor("extract"('epoch', p.conversion_time - p.touch_times[1]) / "extract"('epoch', step))::float8 * step, count(*), sum(p.value)
+      FROM attribution.conversion_paths(rule, since, until, overrides) AS p
+     WHERE p.path <> '{}' GROUP BY 1 ORDER BY 1;
+END $$;
 COMMENT ON FUNCTION attribution.time_lags(text, timestamptz, timestamptz, interval, jsonb) IS
 'How many conversions came how long after the first touchpoint of their path, in steps: lag is the beginning of each.';

@@ -1,5 +1,7 @@
 #include "core/model.hpp"
 
+#include "core/sum.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -12,11 +14,11 @@ void divide_by_sum(std::span<double> weights) noexcept {
   double greatest = 0;
   for (const double weight : weights)
     greatest = std::max(greatest, weight);
-  double sum = 0; // of what can't overflow
+  Sum sum; // of what can't overflow
   for (double &weight : weights)
-    sum += weight /= greatest;
+    sum.add(weight /= greatest);
   for (double &weight : weights)
-    weight /= sum;
+    weight /= sum.value();
 }
 
 } // namespace

@@ -5,6 +5,16 @@
 
 namespace attribution::core {
 
+Shapley::Cell &Shapley::cell(Channel channel, std::uint32_t position) {
+  const std::uint64_t hash = mix(std::uint64_t{channel} << 32 | position);
+  const std::uint32_t known = by_place_.find(
+      hash, [&](std::uint32_t at) { return cells_[at].channel == channel && cells_[at].position == position; });
+  if (known != HashIndex::kNone)
+    return cells_[known];
+  cells_.push_back({channel, position, {}, {}});
+  return cells_[by_place_.add(hash)];
+}
+
 void Shapley::add(std::span<const Channel> path, const PathCount &count) {
   if (path.empty()) {
     organic_[0].add(count.conversions);
@@ -13,27 +23,20 @@ void Shapley::add(std::span<const Channel> path, const PathCount &count) {
   }
   distinct_.clear();
   for (const Channel channel : path) {
-    if (channel >= times_.size()) {
+    if (channel >= times_.size())
       times_.resize(channel + 1);
-      totals_.resize(channel + 1);
-    }
     if (times_[channel]++ == 0)
       distinct_.push_back(channel);
   }
   const double channels = static_cast<double>(distinct_.size());
   const auto credit = [&](Channel channel, std::size_t position, double shares) {
-    std::vector<Total> &totals = totals_[channel];
-    if (position >= totals.size()) {
-      cells_ += position + 1 - totals.size();
-      totals.resize(position + 1);
-    }
-    totals[position].any = true;
-    totals[position].conversions.add(count.conversions / shares);
-    totals[position].value.add(count.value / shares);
+    Cell &cell = this->cell(channel, static_cast<std::uint32_t>(position));
+    cell.conversions.add(count.conversions / shares);
+    cell.value.add(count.value / shares);
   };
   if (ordered_)
     for (std::size_t at = 0; at < path.size(); ++at)
-      credit(path[at], at, channels * times_[path[at]]);
+      credit(path[at], at + 1, channels * times_[path[at]]);
   else
     for (const Channel channel : distinct_)
       credit(channel, 0, channels);
@@ -42,21 +45,22 @@ void Shapley::add(std::span<const Channel> path, const PathCount &count) {
 }
 
 std::vector<ShapleyCredit> Shapley::credits(const std::vector<Channel> &channels) const {
+  std::vector<std::size_t> rank(times_.size());
+  for (std::size_t i = 0; i < channels.size(); ++i)
+    if (channels[i] < rank.size())
+      rank[channels[i]] = i;
   std::vector<ShapleyCredit> result;
-  for (const Channel channel : channels) {
-    if (channel >= totals_.size())
-      continue;
-    const std::vector<Total> &totals = totals_[channel];
-    for (std::size_t at = 0; at < totals.size(); ++at)
-      if (totals[at].any)
-        result.push_back({channel, ordered_ ? static_cast<std::uint32_t>(at) + 1 : 0, totals[at].conversions.value(),
-                          totals[at].value.value()});
-  }
+  result.reserve(cells_.size());
+  for (const Cell &cell : cells_)
+    result.push_back({cell.channel, cell.position, cell.conversions.value(), cell.value.value()});
+  std::ranges::sort(result, {},
+                    [&](const ShapleyCredit &credit) { return std::pair(rank[credit.channel], credit.position); });
   return result;
 }
 
 std::size_t Shapley::bytes() const noexcept {
-  return totals_.capacity() * (sizeof(std::vector<Total>) + sizeof(std::uint32_t)) + 2 * cells_ * sizeof(Total);
+  return cells_.capacity() * sizeof(Cell) + by_place_.bytes() + times_.capacity() * sizeof(std::uint32_t) +
+         distinct_.capacity() * sizeof(Channel);
 }
 
 void ConversionRateGame::add(std::span<const Channel> path, const PathCount &count) {

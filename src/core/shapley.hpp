@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/channels.hpp"
+#include "core/hash_index.hpp"
 #include "core/sum.hpp"
 #include "core/transitions.hpp"
 
@@ -32,16 +33,21 @@ public:
   std::size_t bytes() const noexcept;
 
 private:
-  struct Total {
+  /// What a channel has at a place. There are as many as were seen: a row for each channel, as long as the longest
+  /// path, would not be bound by what came in.
+  struct Cell {
+    Channel channel;
+    std::uint32_t position;
     Sum conversions, value;
-    bool any = false;
   };
+  Cell &cell(Channel channel, std::uint32_t position);
+
   bool ordered_;
-  std::vector<std::vector<Total>> totals_; ///< by channel, then by position
-  std::vector<std::uint32_t> times_;       ///< how often a channel is in the present path; 0 between paths
+  std::vector<Cell> cells_;
+  HashIndex by_place_;
+  std::vector<std::uint32_t> times_; ///< how often a channel is in the present path; 0 between paths
   std::vector<Channel> distinct_;
   Sum organic_[2];
-  std::size_t cells_ = 0;
 };
 
 /// The game in which a coalition has the share of the paths within it that convert: all coalitions have to be tried.

@@ -45,6 +45,9 @@ template <class Model, class Make> Model &state(FunctionCallInfo fcinfo, Make ma
   return *model.release();
 }
 
+/// The most that a number of a row may be: sums of any number of them are finite.
+constexpr double kMostNumber = 1e100;
+
 /// Argument of a row: a finite number; null is 0.
 inline double number(FunctionCallInfo fcinfo, int argument, const char *name, bool may_be_negative) {
   if (PG_NARGS() <= argument || PG_ARGISNULL(argument))
@@ -53,6 +56,8 @@ inline double number(FunctionCallInfo fcinfo, int argument, const char *name, bo
   if (!std::isfinite(value) || (value < 0 && !may_be_negative))
     throw pg::Error(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
                     std::string(name) + " must be finite" + (may_be_negative ? "" : ", and not negative"));
+  if (std::abs(value) > kMostNumber)
+    throw pg::Error(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, std::string(name) + " must not be beyond 1e100");
   return value;
 }
 

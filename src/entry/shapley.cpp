@@ -31,6 +31,23 @@ Datum add_shapley(FunctionCallInfo fcinfo, bool ordered) {
   });
 }
 
+/// Columns: channel, position if ordered, conversions, value.
+Datum end_shapley(FunctionCallInfo fcinfo, bool ordered) {
+  return end<ShapleyState>(fcinfo, [&](const ShapleyState &state, pg::RowArray &rows) {
+    const std::size_t conversions = ordered ? 2 : 1, value = conversions + 1;
+    for (const core::ShapleyCredit &credit : state.shapley.credits(state.channels.by_name())) {
+      pg::check_for_interrupts();
+      rows.set_text(0, state.channels.name(credit.channel));
+      if (ordered)
+        rows.set(1, Int32GetDatum(static_cast<std::int32_t>(credit.position)));
+      rows.set(conversions, credit.conversions);
+      rows.set(value, credit.value);
+      rows.put();
+    }
+    put_organic(rows, state.shapley.organic(), conversions, value);
+  });
+}
+
 struct ConversionRateState final : PathModel {
   void add(std::span<const core::Channel> path, const core::PathCount &count) override {
     if (channels.size() > core::ConversionRateGame::kMostChannels)
@@ -50,33 +67,8 @@ struct ConversionRateState final : PathModel {
 Datum attribution_shapley_add(PG_FUNCTION_ARGS) { return add_shapley(fcinfo, false); }
 Datum attribution_shapley_ordered_add(PG_FUNCTION_ARGS) { return add_shapley(fcinfo, true); }
 
-Datum attribution_shapley_end(PG_FUNCTION_ARGS) {
-  return end<ShapleyState>(fcinfo, [&](const ShapleyState &state, pg::RowArray &rows) {
-    enum Column { kChannel, kConversions, kValue };
-    for (const core::ShapleyCredit &credit : state.shapley.credits(state.channels.by_name())) {
-      rows.set_text(kChannel, state.channels.name(credit.channel));
-      rows.set(kConversions, credit.conversions);
-      rows.set(kValue, credit.value);
-      rows.put();
-    }
-    put_organic(rows, state.shapley.organic(), kConversions, kValue);
-  });
-}
-
-Datum attribution_shapley_ordered_end(PG_FUNCTION_ARGS) {
-  return end<ShapleyState>(fcinfo, [&](const ShapleyState &state, pg::RowArray &rows) {
-    enum Column { kChannel, kPosition, kConversions, kValue };
-    for (const core::ShapleyCredit &credit : state.shapley.credits(state.channels.by_name())) {
-      pg::check_for_interrupts();
-      rows.set_text(kChannel, state.channels.name(credit.channel));
-      rows.set(kPosition, Int32GetDatum(static_cast<std::int32_t>(credit.position)));
-      rows.set(kConversions, credit.conversions);
-      rows.set(kValue, credit.value);
-      rows.put();
-    }
-    put_organic(rows, state.shapley.organic(), kConversions, kValue);
-  });
-}
+Datum attribution_shapley_end(PG_FUNCTION_ARGS) { return end_shapley(fcinfo, false); }
+Datum attribution_shapley_ordered_end(PG_FUNCTION_ARGS) { return end_shapley(fcinfo, true); }
 
 Datum attribution_conversion_rate_add(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {

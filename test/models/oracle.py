@@ -4,7 +4,7 @@ A path is (channels, conversions, value, nulls). Markov: states are windows of t
 state. p without c is the chance to convert when every step to a state with c ends the walk; it is had from the linear
 system x = Qx + b, by Gauss-Jordan elimination."""
 
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from fractions import Fraction
 from itertools import permutations
 
@@ -202,14 +202,12 @@ def lengths(paths):
 
 
 def share(value, credits):
-    """A value by credits as PostgreSQL prints them as numeric (15 digits): what is left goes to the largest remainders, of equal ones to
-    the first; what is more than one unit for each, to all."""
-    unit = Decimal(1).scaleb(value.as_tuple().exponent)
-    exact = [value * Decimal(f"{credit:.15g}") for credit in credits]
-    low = [(x / unit).to_integral_value(ROUND_DOWN) * unit for x in exact]
-    units = int(abs(value - sum(low)) / unit)
-    one = unit if value > sum(low) else -unit
-    order = sorted(range(len(credits)), key=lambda k: (-abs(exact[k] - low[k]), k))
-    for n, k in enumerate(order):
-        low[k] += one * (units // len(credits) + (n < units % len(credits)))
-    return low
+    """A value in proportion to credits as PostgreSQL makes numeric of them (15 digits): whole units of the last digit, and one more, of
+    what is left, for the largest remainders, of equal ones the first."""
+    scale = 10 ** -value.as_tuple().exponent
+    parts = [Fraction(f"{credit:.15g}") for credit in credits]
+    exact = [abs(Fraction(value)) * scale * part / sum(parts) for part in parts]
+    units = [int(x) for x in exact]
+    for k in sorted(range(len(parts)), key=lambda k: (units[k] - exact[k], k))[:int(sum(exact)) - sum(units)]:
+        units[k] += 1
+    return [(Decimal(n) / scale).copy_sign(value) if n else Decimal(0) for n in units]

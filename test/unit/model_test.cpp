@@ -137,6 +137,18 @@ TEST(Model, CreditsSumToOne) {
   }
 }
 
+TEST(Model, CreditsOfALongPathSumToOne) {
+  const std::string channels(100'000, 'a');
+  std::vector<Micros> times(channels.size());
+  std::iota(times.begin(), times.end(), 0);
+  for (const char *model : {"linear", "linear_distinct", "position_based", "time_decay", "w_shaped(b)"}) {
+    Sum sum;
+    for (const double credit : credits(model, channels, times))
+      sum.add(credit);
+    EXPECT_NEAR(sum.value(), 1, 1e-12) << model;
+  }
+}
+
 TEST(ModelText, SettingsAreRead) {
   EXPECT_EQ(parse_model(" linear ").kind, Model::linear);
   EXPECT_EQ(parse_model("linear()").kind, Model::linear);

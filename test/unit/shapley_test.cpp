@@ -106,6 +106,21 @@ TEST(Shapley, OrderedSplitsTheShareOverPlaces) {
   EXPECT_EQ(shapley.organic().conversions, 2);
 }
 
+TEST(Shapley, MemoryIsOfWhatWasSeen) {
+  Shapley shapley(true);
+  constexpr Channel kChannels = 10000;
+  std::vector<Channel> path(100000);
+  for (std::size_t at = 0; at < path.size(); ++at)
+    path[at] = static_cast<Channel>(at % kChannels);
+  shapley.add(path, {1, 1, 0});
+  EXPECT_LT(shapley.bytes(), std::size_t{200} * path.size());
+  const std::vector<ShapleyCredit> credits = shapley.credits(all(kChannels));
+  ASSERT_EQ(credits.size(), path.size());
+  EXPECT_EQ(credits[11].channel, 1U);
+  EXPECT_EQ(credits[11].position, kChannels + 2U);
+  EXPECT_DOUBLE_EQ(credits[11].conversions, 1e-5);
+}
+
 TEST(ConversionRateGame, IsWhatAllOrdersOfArrivalGive) {
   std::mt19937_64 random(2); // NOLINT: the same each time
   for (int round = 0; round < 100; ++round) {
