@@ -19,6 +19,8 @@ constexpr core::Micros kLongestRun = 60 * kSecond;
 constexpr core::Micros kIdle = 15 * kSecond;
 /// When to look again for what others have locked.
 constexpr core::Micros kPatience = kSecond;
+/// At most so many rows are moved by a transaction: nothing is decided meanwhile.
+constexpr std::int32_t kMostRows = 10'000;
 /// How often a run repeats a step that has lost to others.
 constexpr std::int32_t kRetries = 20;
 
@@ -173,33 +175,54 @@ public:
   /// Finds out what may be staged, in the present transaction.
   void read_agenda() {
     agenda_.clear();
-    const pg::Rows rows = pg::Plan("SELECT target::oid FROM attribution._ingest_agenda()", {}).execute({});
+    const pg::Rows rows = pg::Plan("SELECT target::oid, pages FROM attribution._ingest_agenda()", {}).execute({});
     for (std::uint64_t row = 0; row < rows.count; ++row) {
       bool null = true;
-      agenda_.push_back(DatumGetObjectId(rows.get(row, 1, &null)));
+      const Oid table = DatumGetObjectId(rows.get(row, 1, &null));
+      const std::int64_t pages = DatumGetInt64(rows.get(row, 2, &null));
+      agenda_.push_back({table, null ? std::numeric_limits<std::int64_t>::max() : pages});
     }
-    std::erase_if(tables_, [this](const auto &known) {
-      return std::find(agenda_.begin(), agenda_.end(), known.first) == agenda_.end();
-    });
+    const auto is_off = [this](Oid table) {
+      return std::none_of(agenda_.begin(), agenda_.end(), [&](const Staged &staged) { return staged.table == table; });
+    };
+    std::erase_if(tables_, [&](const auto &known) { return is_off(known.first); });
+    std::erase_if(round_, [&](const Staged &staged) { return is_off(staged.table); });
   }
 
   /// Moves what is staged, for about as long as `kPatience`. Returns when to look again: at once, if it was anything.
+  ///
+  /// In rounds: touchpoints first, then conversions, as far as either was staged when the round began. So a flood of
+  /// the ones does not keep back the others, and conversions don't come long before the touchpoints that explain them.
   core::Micros work() {
     const core::Micros end = GetCurrentTimestamp() + kPatience;
-    core::Micros next = core::kInfinity;
-    for (const Oid table : agenda_) {
-      Table &state = tables_[table];
-      if (GetCurrentTimestamp() > end || (state.not_before <= GetCurrentTimestamp() && pass(table, state, end)))
-        next = core::kMinusInfinity;
-      else if (state.failures > 0 || state.not_before > GetCurrentTimestamp())
-        next = std::min(next, state.not_before);
+    bool more = false;
+    if (round_.empty())
+      round_ = agenda_;
+    while (!round_.empty() && GetCurrentTimestamp() <= end) {
+      Table &state = tables_[round_.front().table];
+      more = (state.not_before <= GetCurrentTimestamp() && pass(round_.front(), state, end)) || more;
+      if (state.state.empty())
+        round_.erase(round_.begin());
     }
+    if (more || !round_.empty())
+      return core::kMinusInfinity;
+    core::Micros next = core::kInfinity;
+    for (const Staged &staged : agenda_)
+      if (const Table &state = tables_[staged.table]; state.failures > 0 || state.not_before > GetCurrentTimestamp())
+        next = std::min(next, state.not_before);
     return next;
   }
 
-  void forget() { tables_.clear(); }
+  void forget() {
+    tables_.clear();
+    round_.clear();
+  }
 
 private:
+  struct Staged {
+    Oid table;
+    std::int64_t pages; ///< of its staging table
+  };
   struct Table {
     std::string state;         ///< of a pass that is not over, as jsonb
     bool taken = false;        ///< something, in that pass
@@ -209,13 +232,13 @@ private:
   };
 
   /// Step by step, to the end of a pass or of the time. Returns whether there were rows, or may be more.
-  bool pass(Oid table, Table &state, core::Micros end) {
+  bool pass(const Staged &staged, Table &state, core::Micros end) {
     pg::report_activity("attribution: ingesting");
     const core::Micros began = GetCurrentTimestamp();
     try {
       for (bool over = false; !over;) {
         pg::check_for_interrupts();
-        pg::in_transaction([&] { over = step(table, state); });
+        pg::in_transaction([&] { over = step(staged, state); });
         if (!over && GetCurrentTimestamp() > end) {
           state.spent += GetCurrentTimestamp() - began;
           return true;
@@ -230,19 +253,24 @@ private:
       state.state.clear();
       return taken;
     } catch (const pg::Error &error) {
-      put_off(table, state, error);
+      put_off(staged.table, state, error);
       return false;
     }
   }
 
   /// Whether that was the last one.
-  static bool step(Oid table, Table &state) {
+  static bool step(const Staged &staged, Table &state) {
     const pg::Param before{pg::call([&] { return CStringGetTextDatum(state.state.c_str()); }), state.state.empty()};
     const pg::Rows rows =
-        pg::Plan("SELECT s::text, s ? 'done', s ? 'taken' FROM attribution._ingest_as_owner($1::oid::regclass, "
-                 "coalesce($2::jsonb, attribution._begin_pass(NULL))) AS s",
-                 {OIDOID, TEXTOID})
-            .execute({{ObjectIdGetDatum(table), false}, before});
+        pg::Plan(
+            "SELECT s::text, s ? 'done', s ? 'taken' FROM attribution._ingest_as_owner($1::oid::regclass, "
+            "coalesce($2::jsonb, attribution._begin_pass(NULL) || pg_catalog.jsonb_build_object('bound', $3, 'most', "
+            "$4))) AS s",
+            {OIDOID, TEXTOID, INT8OID, INT4OID})
+            .execute({{ObjectIdGetDatum(staged.table), false},
+                      before,
+                      {Int64GetDatum(staged.pages), false},
+                      {Int32GetDatum(kMostRows), false}});
     bool null = true;
     const Datum after = rows.get(0, 1, &null);
     state.state = pg::call([&] { return TextDatumGetCString(after); });
@@ -266,7 +294,8 @@ private:
     });
   }
 
-  std::vector<Oid> agenda_;
+  std::vector<Staged> agenda_;
+  std::vector<Staged> round_; ///< what is left of it
   std::map<Oid, Table> tables_;
 };
 
