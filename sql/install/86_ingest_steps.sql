@@ -478,17 +478,20 @@ the same table waits between batches. as_of: the time that counts as now. The wo
 owner, whose privileges you must have. A table in trouble gets a WARNING, and its error ends the call once the others are done.
 READ COMMITTED, outside of a transaction block.';
 
-CREATE FUNCTION attribution._ingest_agenda() RETURNS TABLE (target regclass, pages bigint)
+CREATE FUNCTION attribution._ingest_agenda() RETURNS TABLE (target regclass, pages bigint, are_touchpoints boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
   stated record;
 BEGIN
   FOR stated IN
-    SELECT i.target, i.staging FROM attribution.ingestion AS i JOIN pg_class AS c ON c.oid = i.target
+    SELECT i.target, i.staging, k.are_conversions
+      FROM attribution.ingestion AS i JOIN pg_class AS c ON c.oid = i.target
+     CROSS JOIN LATERAL (
+       SELECT EXISTS (SELECT FROM attribution.rule AS r JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
+                       WHERE v.conversions = i.target) AS are_conversions) AS k
      WHERE i.by_worker
      -- A conversion is decided soon after it has come: better that what explains it is there.
-     ORDER BY EXISTS (SELECT FROM attribution.rule AS r JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
-                       WHERE v.conversions = i.target), i.target::oid
+     ORDER BY k.are_conversions, i.target::oid
   LOOP
     BEGIN
       pages := pg_relation_size(stated.staging) / current_setting('block_size')::bigint;
@@ -497,6 +500,7 @@ BEGIN
     END;
     IF pages IS DISTINCT FROM 0 THEN
       target := stated.target;
+      are_touchpoints := NOT stated.are_conversions;
       RETURN NEXT;
     END IF;
   END LOOP;

@@ -21,6 +21,8 @@ constexpr core::Micros kIdle = 15 * kSecond;
 constexpr core::Micros kPatience = kSecond;
 /// At most so many rows are moved by a transaction: nothing is decided meanwhile.
 constexpr std::int32_t kMostRows = 10'000;
+/// So long conversions wait while more than that is staged of touchpoints.
+constexpr core::Micros kAhead = 10 * kSecond;
 /// How often a run repeats a step that has lost to others.
 constexpr std::int32_t kRetries = 20;
 
@@ -175,12 +177,14 @@ public:
   /// Finds out what may be staged, in the present transaction.
   void read_agenda() {
     agenda_.clear();
-    const pg::Rows rows = pg::Plan("SELECT target::oid, pages FROM attribution._ingest_agenda()", {}).execute({});
+    const pg::Rows rows =
+        pg::Plan("SELECT target::oid, pages, are_touchpoints FROM attribution._ingest_agenda()", {}).execute({});
     for (std::uint64_t row = 0; row < rows.count; ++row) {
       bool null = true;
       const Oid table = DatumGetObjectId(rows.get(row, 1, &null));
       const std::int64_t pages = DatumGetInt64(rows.get(row, 2, &null));
-      agenda_.push_back({table, null ? std::numeric_limits<std::int64_t>::max() : pages});
+      const bool any = null;
+      agenda_.push_back({table, any ? kAnyPages : pages, DatumGetBool(rows.get(row, 3, &null))});
     }
     const auto is_off = [this](Oid table) {
       return std::none_of(agenda_.begin(), agenda_.end(), [&](const Staged &staged) { return staged.table == table; });
@@ -196,13 +200,20 @@ public:
   core::Micros work() {
     const core::Micros end = GetCurrentTimestamp() + kPatience;
     bool more = false;
-    if (round_.empty())
+    if (round_.empty()) {
       round_ = agenda_;
+      round_began_ = GetCurrentTimestamp();
+    }
     while (!round_.empty() && GetCurrentTimestamp() <= end) {
       Table &state = tables_[round_.front().table];
       more = (state.not_before <= GetCurrentTimestamp() && pass(round_.front(), state, end)) || more;
-      if (state.state.empty())
+      if (!state.state.empty())
+        continue;
+      if (round_.front().are_touchpoints && state.moved > kMostRows && GetCurrentTimestamp() < round_began_ + kAhead)
+        round_.front().pages = kAnyPages;
+      else
         round_.erase(round_.begin());
+      state.moved = 0;
     }
     if (more || !round_.empty())
       return core::kMinusInfinity;
@@ -222,10 +233,13 @@ private:
   struct Staged {
     Oid table;
     std::int64_t pages; ///< of its staging table
+    bool are_touchpoints;
   };
+  static constexpr std::int64_t kAnyPages = std::numeric_limits<std::int64_t>::max();
   struct Table {
     std::string state;         ///< of a pass that is not over, as jsonb
     bool taken = false;        ///< something, in that pass
+    std::int64_t moved = 0;    ///< rows, in that pass
     core::Micros spent = 0;    ///< on it
     std::int32_t failures = 0; ///< one after the other
     core::Micros not_before = core::kMinusInfinity;
@@ -275,12 +289,14 @@ private:
     const Datum after = rows.get(0, 1, &null);
     state.state = pg::call([&] { return TextDatumGetCString(after); });
     state.taken = DatumGetBool(rows.get(0, 3, &null));
+    state.moved = DatumGetInt64(rows.get(0, 4, &null));
     return DatumGetBool(rows.get(0, 2, &null));
   }
 
   static void put_off(Oid table, Table &state, const pg::Error &error) {
     state.state.clear();
     state.taken = false;
+    state.moved = 0;
     state.spent = 0;
     ++state.failures;
     const core::Micros delay =
@@ -296,6 +312,7 @@ private:
 
   std::vector<Staged> agenda_;
   std::vector<Staged> round_; ///< what is left of it
+  core::Micros round_began_ = core::kMinusInfinity;
   std::map<Oid, Table> tables_;
 };
 
