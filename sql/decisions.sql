@@ -150,6 +150,24 @@ DROP VIEW shop.shown;
 ALTER TABLE shop.orders ALTER order_id TYPE bigint;
 SELECT attribution.alter_rule('orders', model => 'first_touch');
 
+-- A batch costs what it is, not what the tables hold: few of many are decided again, and no table is read as a whole.
+CREATE TABLE shop.parcels (id int PRIMARY KEY, at timestamptz, user_id int);
+SELECT attribution.create_rule('parcels', 'shop.parcels', 'id', 'at');
+SELECT attribution.add_tier('parcels', 'click', 'shop.clicks', '{user_id}', '1 day', id_column => 'click_id', time_column => 'clicked_at');
+SELECT attribution.activate('parcels');
+INSERT INTO shop.parcels SELECT i, '2026-01-05', i FROM generate_series(1, 5000) AS i;
+CALL attribution.run('parcels', now() + interval '25 hours');
+UPDATE shop.parcels SET user_id = 0 WHERE id % 50 = 0;
+SELECT pg_stat_force_next_flush();
+CREATE TABLE shop.before AS SELECT relid, seq_tup_read FROM pg_stat_user_tables WHERE relname LIKE 'parcels%';
+CALL attribution.run('parcels', now() + interval '25 hours');
+SELECT pg_stat_force_next_flush();
+SELECT relid::regclass, a.seq_tup_read - b.seq_tup_read AS read FROM pg_stat_user_tables AS a JOIN shop.before AS b USING (relid) WHERE a.seq_tup_read > b.seq_tup_read;
+SELECT decided FROM attribution.run_log ORDER BY run DESC LIMIT 1;
+DROP TABLE shop.before;
+SELECT attribution.drop_rule('parcels', keep_decisions => false);
+DROP TABLE shop.parcels;
+
 -- Dropping a rule leaves its decisions, or not.
 SELECT attribution.drop_rule('orders');
 SELECT relname FROM pg_class AS c WHERE relnamespace = '"the ""books"'::regnamespace AND relkind IN ('p', 'r', 'v') AND NOT relispartition ORDER BY 1;

@@ -54,6 +54,11 @@ class Shop:
                 made = producer.made()
                 server.wait_for(f"""
                     SELECT coalesce(sum(rows), 0) >= {made['messages']} FROM attribution.bridge_ledger WHERE pipeline LIKE '{rate} %'""", "the bridge", 300)
+                # By what is counted anyway: looking at the tables again and again took a sixth of the processors.
+                server.wait_for(f"""
+                    SELECT sum(p.moved) >= {made['messages']} AND max(p.moved) FILTER (WHERE p.target = 'commerce.checkouts'::regclass)
+                           <= (SELECT coalesce(sum(l.changed - l.restated), 0) FROM attribution.run_log AS l)
+                      FROM attribution.ingest_progress AS p""", "the first decisions", 300)
                 server.wait_for("""
                     SELECT NOT EXISTS (SELECT FROM commerce.clicks_staging) AND NOT EXISTS (SELECT FROM commerce.checkouts_staging)
                        AND NOT EXISTS (SELECT FROM commerce.checkouts_pending WHERE arrived_at IS NULL)

@@ -36,9 +36,8 @@ Loader::Loader(const Config &config, const PipelineConfig &pipeline, const Targe
 void Loader::load(Batch &batch) {
   const auto began = Clock::now();
   const std::size_t dead_before = batch.dead.size();
-  postgres_.run("BEGIN");
+  postgres_.run(batch.ends.empty() ? "BEGIN" : "BEGIN; SAVEPOINT rows");
   if (!batch.ends.empty()) {
-    postgres_.run("SAVEPOINT rows");
     try {
       copy_rows(batch, 0, batch.ends.size());
     } catch (const PgError &error) {

@@ -93,7 +93,9 @@ void Session::run(const std::atomic<bool> &stop) {
       receive(*message);
     // Where more of them wait, not each is worth a look at the clock.
     const bool is_time_to_look = !message || ++received_ % kLookAfter == 0 || nudge_->is_empty();
-    if (is_full() || (is_time_to_look && is_old())) {
+    // While the batch before is being loaded, more would only wait: so a server that falls behind gets larger batches,
+    // which it loads faster, and what waits does not grow into a backlog.
+    if (is_heavy() || ((is_full() || (is_time_to_look && is_old())) && conveyor_.is_idle())) {
       metrics_.fill_seconds->Observe(std::chrono::duration<double>(Clock::now() - conveyor_.filling().began).count());
       // A slow server holds everything up here; heartbeats go on meanwhile.
       flush(std::chrono::milliseconds::max());
@@ -157,8 +159,12 @@ void Session::look_at_claims() {
 
 bool Session::is_full() {
   const Batch &batch = conveyor_.filling();
-  return !batch.empty() &&
-         (batch.messages >= pipeline_.batch_rows || batch.memory() >= static_cast<std::size_t>(pipeline_.batch_bytes));
+  return !batch.empty() && batch.messages >= pipeline_.batch_rows;
+}
+
+bool Session::is_heavy() {
+  const Batch &batch = conveyor_.filling();
+  return !batch.empty() && batch.memory() >= static_cast<std::size_t>(pipeline_.batch_bytes);
 }
 
 bool Session::is_old() {

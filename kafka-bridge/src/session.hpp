@@ -60,6 +60,8 @@ private:
   void flush(std::chrono::milliseconds within);
   void finish();
   bool is_full();
+  /// As much as may be in memory.
+  bool is_heavy();
   bool is_old();
   void look_at_claims();
   void discard();

@@ -325,8 +325,8 @@ BEGIN
   pages := pg_relation_size(stated.staging) / current_setting('block_size')::bigint;
   IF first IS NULL THEN
     -- All of it once, from where the last one ended, round to there again.
-    first := CASE WHEN progress.next_page < pages THEN progress.next_page ELSE 0 END;
-    past := pages;
+    past := least(pages, (state ->> 'bound')::bigint);
+    first := CASE WHEN progress.next_page < past THEN progress.next_page ELSE 0 END;
     wrap := first;
   ELSIF first >= past AND wrap > 0 THEN
     first := 0;
@@ -347,6 +347,7 @@ BEGIN
     past := pg_relation_size(stated.staging) / current_setting('block_size')::bigint;
     wrap := 0;
   END IF;
+  stated.batch_rows := least(stated.batch_rows, (state ->> 'most')::integer);
   SELECT * INTO STRICT batch FROM attribution._ingest_batch(stated, first, past, now_is, NOT state ? 'made');
   IF cardinality(batch.missing) > 0 THEN
     RETURN state || jsonb_build_object('first', first, 'past', past, 'wrap', wrap, 'missing', to_jsonb(batch.missing));
@@ -364,7 +365,8 @@ END
 $$;
 COMMENT ON FUNCTION attribution._ingest_step(regclass, jsonb) IS
 'Does the next step of a pass over what is staged for a table, and returns the state that the step after it begins with; done: it
-is over. A pass sees all that was committed before it began.';
+is over. A pass sees all that was committed before it began; in the state, bound: only in the pages before it; most: so many rows
+at a time.';
 
 CREATE FUNCTION attribution._ingestible(target regclass, of_rule text) RETURNS regclass[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -389,7 +391,8 @@ BEGIN
       FROM attribution.ingestion AS i JOIN pg_class AS c ON c.oid = i.target
      WHERE i.target = coalesce(_ingestible.target, i.target)
        AND (of_rule IS NULL OR i.target IN (SELECT attribution._event_tables(of_rule)))
-     ORDER BY i.target::oid
+     ORDER BY EXISTS (SELECT FROM attribution.rule AS r JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
+                       WHERE v.conversions = i.target), i.target::oid
   LOOP
     IF NOT found.allowed THEN
       RAISE NOTICE 'passed over %: it belongs to role "%"', found.relation, found.owner;
@@ -475,25 +478,34 @@ the same table waits between batches. as_of: the time that counts as now. The wo
 owner, whose privileges you must have. A table in trouble gets a WARNING, and its error ends the call once the others are done.
 READ COMMITTED, outside of a transaction block.';
 
-CREATE FUNCTION attribution._ingest_agenda() RETURNS TABLE (target regclass)
+CREATE FUNCTION attribution._ingest_agenda() RETURNS TABLE (target regclass, pages bigint, are_touchpoints boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
   stated record;
-  pages bigint;
 BEGIN
   FOR stated IN
-    SELECT i.target, i.staging FROM attribution.ingestion AS i JOIN pg_class AS c ON c.oid = i.target WHERE i.by_worker ORDER BY i.target::oid
+    SELECT i.target, i.staging, k.are_conversions
+      FROM attribution.ingestion AS i JOIN pg_class AS c ON c.oid = i.target
+     CROSS JOIN LATERAL (
+       SELECT EXISTS (SELECT FROM attribution.rule AS r JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
+                       WHERE v.conversions = i.target) AS are_conversions) AS k
+     WHERE i.by_worker
+     -- A conversion is decided soon after it has come: better that what explains it is there.
+     ORDER BY k.are_conversions, i.target::oid
   LOOP
     BEGIN
-      pages := pg_relation_size(stated.staging);
+      pages := pg_relation_size(stated.staging) / current_setting('block_size')::bigint;
     EXCEPTION WHEN OTHERS THEN
       pages := NULL; -- a step will say what is wrong
     END;
     IF pages IS DISTINCT FROM 0 THEN
       target := stated.target;
+      are_touchpoints := NOT stated.are_conversions;
       RETURN NEXT;
     END IF;
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION attribution._ingest_agenda() IS 'The tables that the worker ingests into, and that something may be staged for.';
+COMMENT ON FUNCTION attribution._ingest_agenda() IS
+'The tables that the worker ingests into, and that something may be staged for: those of conversions last; pages: of the staging
+table.';

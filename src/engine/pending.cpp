@@ -80,6 +80,8 @@ void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Cla
       bool null = true;
       const std::uint32_t number = static_cast<std::uint32_t>(DatumGetInt32(rows.get(row, number_column, &null)));
       const core::Micros time = DatumGetTimestampTz(rows.get(row, kConversionTime, &null));
+      if (null) // in the query that would be a reason to go by an index of the times, and read it all
+        continue;
       if (claimed.claims.empty() || claimed.claims.back() != number) {
         if (batch.size() > 0 && batch.bytes >= bytes) {
           claimed.done = number;

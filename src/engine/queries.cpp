@@ -150,8 +150,8 @@ std::string conversions_claimed(const Binding &binding) {
          " \"?id\") JOIN " +
          binding.conversions.name + " AS conversion ON " +
          same_id(binding, "conversion." + id.quoted, "given.\"?id\"" + pg::collate(id_collation(binding))) +
-         " WHERE conversion." + binding.time.quoted + " IS NOT NULL" + and_filter(binding.spec.filter) +
-         " ORDER BY given.\"?number\", conversion." + binding.time.quoted;
+         " WHERE true" + and_filter(binding.spec.filter) + " ORDER BY given.\"?number\", conversion." +
+         binding.time.quoted;
 }
 
 int claimed_number_column(const Binding &binding) {

@@ -4,6 +4,7 @@
 #include "engine/decider.hpp"
 #include "engine/enrichment.hpp"
 #include "engine/installations.hpp"
+#include "pg/security.hpp"
 #include "pg/transaction.hpp"
 
 namespace attribution::engine {
@@ -41,8 +42,11 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
     // Taken after the claim: who changed a claimed conversion before has committed, and is seen; who changes one from
     // now on waits for the claim's end, and queues it again.
     const pg::FreshSnapshot snapshot;
-    read_claimed(binding, claims, limits.batch_bytes, claimed);
-    Installations(binding, GetUserId(), claims.size()).tell(claimed.batch);
+    {
+      const pg::ByIndex by_index;
+      read_claimed(binding, claims, limits.batch_bytes, claimed);
+      Installations(binding, GetUserId(), claims.size()).tell(claimed.batch);
+    }
     const core::Keep keep = keep_to_store(binding);
     IndexTouchSource source(binding, GetUserId(), claims.size(), stores_channels(binding), keep, limits.candidates,
                             limits.touch_index);
@@ -53,9 +57,11 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
     result.ways = source.ways();
     if (decided.headers.size() < claimed.batch.size())
       claimed.shorten(static_cast<std::uint32_t>(decided.headers.size()));
+    const pg::ByIndex by_index;
     enrich(decided);
     kept = ledger.read(claims, claimed, decided);
   }
+  const pg::ByIndex by_index;
   for (const Decided::Header &header : decided.headers)
     ++result.by_tier[header.attributed ? header.tier : binding.tiers.size()];
   const auto places = ledger.write(claims, claimed, decided, kept, run, result.tally);
@@ -86,7 +92,10 @@ BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros sin
   result.by_tier.assign(binding.tiers.size() + 1, 0);
   lock_partitions(binding.spec);
   Claims claims;
-  claim(binding, since, now, isolate ? 1 : limits.conversions, claims);
+  {
+    const pg::ByIndex by_index;
+    claim(binding, since, now, isolate ? 1 : limits.conversions, claims);
+  }
   if (everywhere)
     claims.elsewhere.assign(claims.size(), true);
   result.claimed = claims.size();

@@ -19,6 +19,10 @@ constexpr core::Micros kLongestRun = 60 * kSecond;
 constexpr core::Micros kIdle = 15 * kSecond;
 /// When to look again for what others have locked.
 constexpr core::Micros kPatience = kSecond;
+/// At most so many rows are moved by a transaction: nothing is decided meanwhile.
+constexpr std::int32_t kMostRows = 10'000;
+/// So long conversions wait while more than that is staged of touchpoints.
+constexpr core::Micros kAhead = 10 * kSecond;
 /// How often a run repeats a step that has lost to others.
 constexpr std::int32_t kRetries = 20;
 
@@ -173,49 +177,82 @@ public:
   /// Finds out what may be staged, in the present transaction.
   void read_agenda() {
     agenda_.clear();
-    const pg::Rows rows = pg::Plan("SELECT target::oid FROM attribution._ingest_agenda()", {}).execute({});
+    const pg::Rows rows =
+        pg::Plan("SELECT target::oid, pages, are_touchpoints FROM attribution._ingest_agenda()", {}).execute({});
     for (std::uint64_t row = 0; row < rows.count; ++row) {
       bool null = true;
-      agenda_.push_back(DatumGetObjectId(rows.get(row, 1, &null)));
+      const Oid table = DatumGetObjectId(rows.get(row, 1, &null));
+      const std::int64_t pages = DatumGetInt64(rows.get(row, 2, &null));
+      const bool any = null;
+      agenda_.push_back({table, any ? kAnyPages : pages, DatumGetBool(rows.get(row, 3, &null))});
     }
-    std::erase_if(tables_, [this](const auto &known) {
-      return std::find(agenda_.begin(), agenda_.end(), known.first) == agenda_.end();
-    });
+    const auto is_off = [this](Oid table) {
+      return std::none_of(agenda_.begin(), agenda_.end(), [&](const Staged &staged) { return staged.table == table; });
+    };
+    std::erase_if(tables_, [&](const auto &known) { return is_off(known.first); });
+    std::erase_if(round_, [&](const Staged &staged) { return is_off(staged.table); });
   }
 
   /// Moves what is staged, for about as long as `kPatience`. Returns when to look again: at once, if it was anything.
+  ///
+  /// In rounds: touchpoints first, then conversions, as far as either was staged when the round began. So a flood of
+  /// the ones does not keep back the others, and conversions don't come long before the touchpoints that explain them.
   core::Micros work() {
     const core::Micros end = GetCurrentTimestamp() + kPatience;
-    core::Micros next = core::kInfinity;
-    for (const Oid table : agenda_) {
-      Table &state = tables_[table];
-      if (GetCurrentTimestamp() > end || (state.not_before <= GetCurrentTimestamp() && pass(table, state, end)))
-        next = core::kMinusInfinity;
-      else if (state.failures > 0 || state.not_before > GetCurrentTimestamp())
-        next = std::min(next, state.not_before);
+    bool more = false;
+    if (round_.empty()) {
+      round_ = agenda_;
+      round_began_ = GetCurrentTimestamp();
     }
+    while (!round_.empty() && GetCurrentTimestamp() <= end) {
+      Table &state = tables_[round_.front().table];
+      more = (state.not_before <= GetCurrentTimestamp() && pass(round_.front(), state, end)) || more;
+      if (!state.state.empty())
+        continue;
+      if (round_.front().are_touchpoints && state.moved > kMostRows && GetCurrentTimestamp() < round_began_ + kAhead)
+        round_.front().pages = kAnyPages;
+      else
+        round_.erase(round_.begin());
+      state.moved = 0;
+    }
+    if (more || !round_.empty())
+      return core::kMinusInfinity;
+    core::Micros next = core::kInfinity;
+    for (const Staged &staged : agenda_)
+      if (const Table &state = tables_[staged.table]; state.failures > 0 || state.not_before > GetCurrentTimestamp())
+        next = std::min(next, state.not_before);
     return next;
   }
 
-  void forget() { tables_.clear(); }
+  void forget() {
+    tables_.clear();
+    round_.clear();
+  }
 
 private:
+  struct Staged {
+    Oid table;
+    std::int64_t pages; ///< of its staging table
+    bool are_touchpoints;
+  };
+  static constexpr std::int64_t kAnyPages = std::numeric_limits<std::int64_t>::max();
   struct Table {
     std::string state;         ///< of a pass that is not over, as jsonb
     bool taken = false;        ///< something, in that pass
+    std::int64_t moved = 0;    ///< rows, in that pass
     core::Micros spent = 0;    ///< on it
     std::int32_t failures = 0; ///< one after the other
     core::Micros not_before = core::kMinusInfinity;
   };
 
   /// Step by step, to the end of a pass or of the time. Returns whether there were rows, or may be more.
-  bool pass(Oid table, Table &state, core::Micros end) {
+  bool pass(const Staged &staged, Table &state, core::Micros end) {
     pg::report_activity("attribution: ingesting");
     const core::Micros began = GetCurrentTimestamp();
     try {
       for (bool over = false; !over;) {
         pg::check_for_interrupts();
-        pg::in_transaction([&] { over = step(table, state); });
+        pg::in_transaction([&] { over = step(staged, state); });
         if (!over && GetCurrentTimestamp() > end) {
           state.spent += GetCurrentTimestamp() - began;
           return true;
@@ -230,29 +267,36 @@ private:
       state.state.clear();
       return taken;
     } catch (const pg::Error &error) {
-      put_off(table, state, error);
+      put_off(staged.table, state, error);
       return false;
     }
   }
 
   /// Whether that was the last one.
-  static bool step(Oid table, Table &state) {
+  static bool step(const Staged &staged, Table &state) {
     const pg::Param before{pg::call([&] { return CStringGetTextDatum(state.state.c_str()); }), state.state.empty()};
     const pg::Rows rows =
-        pg::Plan("SELECT s::text, s ? 'done', s ? 'taken' FROM attribution._ingest_as_owner($1::oid::regclass, "
-                 "coalesce($2::jsonb, attribution._begin_pass(NULL))) AS s",
-                 {OIDOID, TEXTOID})
-            .execute({{ObjectIdGetDatum(table), false}, before});
+        pg::Plan(
+            "SELECT s::text, s ? 'done', s ? 'taken' FROM attribution._ingest_as_owner($1::oid::regclass, "
+            "coalesce($2::jsonb, attribution._begin_pass(NULL) || pg_catalog.jsonb_build_object('bound', $3, 'most', "
+            "$4))) AS s",
+            {OIDOID, TEXTOID, INT8OID, INT4OID})
+            .execute({{ObjectIdGetDatum(staged.table), false},
+                      before,
+                      {Int64GetDatum(staged.pages), false},
+                      {Int32GetDatum(kMostRows), false}});
     bool null = true;
     const Datum after = rows.get(0, 1, &null);
     state.state = pg::call([&] { return TextDatumGetCString(after); });
     state.taken = DatumGetBool(rows.get(0, 3, &null));
+    state.moved = DatumGetInt64(rows.get(0, 4, &null));
     return DatumGetBool(rows.get(0, 2, &null));
   }
 
   static void put_off(Oid table, Table &state, const pg::Error &error) {
     state.state.clear();
     state.taken = false;
+    state.moved = 0;
     state.spent = 0;
     ++state.failures;
     const core::Micros delay =
@@ -266,7 +310,9 @@ private:
     });
   }
 
-  std::vector<Oid> agenda_;
+  std::vector<Staged> agenda_;
+  std::vector<Staged> round_; ///< what is left of it
+  core::Micros round_began_ = core::kMinusInfinity;
   std::map<Oid, Table> tables_;
 };
 
