@@ -39,8 +39,11 @@ void reload_configuration() {
 
 void sleep_until(TimestampTz until, std::uint32_t wait_event) {
   const long longest = 24L * 3600 * 1000;
-  const long milliseconds =
-      until == DT_NOEND ? longest : std::min(longest, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until));
+  const TimestampTz now = GetCurrentTimestamp();
+  // PostgreSQL 15 takes the time since -infinity for one to come.
+  const long milliseconds = until <= now        ? 0
+                            : until == DT_NOEND ? longest
+                                                : std::min(longest, TimestampDifferenceMilliseconds(now, until));
   call([&] {
     if (milliseconds > 0) {
       (void)pgstat_report_stat(true); // what was counted would else be kept back until the sleep is over
