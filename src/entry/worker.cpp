@@ -187,6 +187,10 @@ public:
   core::Micros work() {
     const core::Micros end = GetCurrentTimestamp() + kPatience;
     core::Micros next = core::kInfinity;
+    // In turns: the others must not wait until no more comes of a table that takes all of the time.
+    const auto last = std::find(agenda_.begin(), agenda_.end(), last_);
+    if (last != agenda_.end())
+      std::rotate(agenda_.begin(), last + 1, agenda_.end());
     for (const Oid table : agenda_) {
       Table &state = tables_[table];
       if (GetCurrentTimestamp() > end || (state.not_before <= GetCurrentTimestamp() && pass(table, state, end)))
@@ -211,6 +215,7 @@ private:
   /// Step by step, to the end of a pass or of the time. Returns whether there were rows, or may be more.
   bool pass(Oid table, Table &state, core::Micros end) {
     pg::report_activity("attribution: ingesting");
+    last_ = table;
     const core::Micros began = GetCurrentTimestamp();
     try {
       for (bool over = false; !over;) {
@@ -268,6 +273,7 @@ private:
 
   std::vector<Oid> agenda_;
   std::map<Oid, Table> tables_;
+  Oid last_ = InvalidOid; ///< that something was done for
 };
 
 class DatabaseWorker {
