@@ -33,7 +33,7 @@ ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
 
 # Goals that need no pg_config to begin with, as they may have to install PostgreSQL first.
 check_goals = help list-regress demo demo-checkout bench bench-day check check-lint check-unit check-mutants check-fuzz check-regress check-pgtap \
-	check-dump check-worker check-replication check-standby check-cron check-worlds check-models check-enrichment check-schedules check-chaos check-ingest check-bridge check-kafka check-checkout check-data \
+	check-dump check-worker check-replication check-standby check-cron check-worlds check-models check-enrichment check-schedules check-chaos check-ingest check-bridge check-kafka check-checkout check-replay check-data \
 	check-versions
 goals := $(or $(MAKECMDGOALS),all)
 
@@ -96,7 +96,7 @@ ifneq ($(filter $(check_goals),$(goals)),)
 
 help:
 	@echo 'make, make install, make installcheck   as for any PGXS extension; ASSERTS=1 turns assertions on'
-	@echo 'make demo             a tour on a throw-away server'
+	@echo 'make demo             a tour on a throw-away server: a week of events from Kafka to decisions, today live, a report'
 	@echo 'make demo-checkout    clicks and checkouts of a shop, attributed live: producer, Kafka, kafka-bridge, PostgreSQL'
 	@echo 'make bench            the figures of bench/results.md, measured anew; bench/run NAME .. measures some'
 	@echo 'make bench-day        a day of a big publisher, which takes long and much disk; a hundredth of it with DAY_SCALE=100'
@@ -119,7 +119,8 @@ help:
 	@echo '  check-chaos           exactly once under fire: 25 faults; 1,000 with test/chaos/run --faults 1000'
 	@echo '  check-ingest          staged rows are moved once while processes are killed; more with test/ingest/run --faults 100'
 	@echo '  check-bridge          kafka-bridge: unit tests, and 12 faults; 50 with kafka-bridge/tests/faults/run on a server of its own'
-	@echo '  check-checkout        a shop'\''s events end to end, with bridge, worker and ingestion killed, against a plain query'
+	@echo '  check-checkout        a shop'\''s events end to end, with bridge, worker and ingestion killed, against a plain query; real ones'
+	@echo '  check-replay          two hours of real events through Kafka at 20 times their speed, which takes six minutes; not part of make check'
 	@echo '  check-kafka           kafka-bridge on a real Kafka from Maven Central: transactions, compaction, times, topics, TLS, SCRAM, restarts'
 	@echo '  check-data            known answers on public data; ATTRIBUTION_DATA names its directory'
 	@echo 'make check-versions   build and tests on other PostgreSQL versions, each in a directory of its own'

@@ -1,19 +1,19 @@
-// Writes the traffic of a mid-size game publisher, made up but shaped like the real thing, as PostgreSQL COPY text:
-//
-//     generate clicks|impressions|events [YYYY-MM-DD]
+// Writes the traffic of a mid-size game publisher, made up but shaped like the real thing, as its devices and networks
+// send it: messages of the topics clicks, impressions and events, in the lines that demo/producer takes
+// (producer/lines.hpp).
 //
 // The week is 2026-01-05 .. 2026-01-11 (UTC). Clicks reach nine days further back and impressions one, so that every
-// install of the week has the whole of its lookback window. With a date, only the rows of that UTC day are written.
+// install of the week has the whole of its lookback window. Day after day, in the order in which messages reach us.
 //
 // The same bytes on every machine: a fixed seed, std::mt19937_64 (whose output the standard fixes), distributions of
 // our own in integer arithmetic. No std::*_distribution and no libm, whose results differ between implementations.
+
+#include "json.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <random>
 #include <string>
 #include <string_view>
@@ -37,25 +37,6 @@ constexpr int kDays = 7;
 constexpr Time kWeekEnd = kWeekStart + kDays * kDay;
 constexpr int kClickDaysBefore = 9;
 constexpr int kImpressionDaysBefore = 1;
-
-struct Date {
-  int year, month, day;
-};
-
-// Days since 1970-01-01 to a date of the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible low-level date
-// algorithms"); for days from 1970 on.
-constexpr Date to_date(std::int64_t days) {
-  const std::int64_t z = days + 719468;
-  const std::int64_t era = z / 146097;
-  const std::int64_t day_of_era = z % 146097;
-  const std::int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-  const std::int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-  const std::int64_t shifted_month = (5 * day_of_year + 2) / 153;
-  const int month = static_cast<int>(shifted_month < 10 ? shifted_month + 3 : shifted_month - 9);
-  return {.year = static_cast<int>(year_of_era + era * 400 + (month <= 2)),
-          .month = month,
-          .day = static_cast<int>(day_of_year - (153 * shifted_month + 2) / 5 + 1)};
-}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Chance
@@ -538,116 +519,111 @@ template <typename Row> void repeat_some(std::vector<Row> &rows, Random &random,
   }
 }
 
-template <typename Row> void in_order_of_time(std::vector<Row> &rows) {
-  std::stable_sort(rows.begin(), rows.end(), [](const Row &a, const Row &b) { return a.time < b.time; });
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
-// COPY text
+// Messages
 
-class Line {
-public:
-  Line &text(std::string_view value) {
-    separate();
-    line_ += value;
-    return *this;
-  }
+using producer::Json;
 
-  Line &null() { return text("\\N"); }
-
-  Line &text_or_null(std::string_view value) { return value.empty() ? null() : text(value); }
-
-  Line &uuid(const Uuid &value) {
-    char text_form[40];
-    std::snprintf(text_form, sizeof text_form, "%08x-%04x-%04x-%04x-%012llx", static_cast<unsigned>(value.high >> 32),
-                  static_cast<unsigned>(value.high >> 16 & 0xffff), static_cast<unsigned>(value.high & 0xffff),
-                  static_cast<unsigned>(value.low >> 48),
-                  static_cast<unsigned long long>(value.low & 0xffff'ffff'ffff));
-    return text(text_form);
-  }
-
-  Line &time(Time value) {
-    char text_form[64];
-    const Date date = to_date(value / kDay);
-    const Time of_day = value % kDay;
-    std::snprintf(text_form, sizeof text_form, "%04d-%02d-%02d %02d:%02d:%02d.%03d+00", date.year, date.month, date.day,
-                  static_cast<int>(of_day / kHour), static_cast<int>(of_day / kMinute % 60),
-                  static_cast<int>(of_day / kSecond % 60), static_cast<int>(of_day / kMillisecond % 1000));
-    return text(text_form);
-  }
-
-  void end() {
-    line_ += '\n';
-    std::fwrite(line_.data(), 1, line_.size(), stdout);
-    line_.clear();
-  }
-
-private:
-  void separate() {
-    if (!line_.empty())
-      line_ += '\t';
-  }
-
-  std::string line_;
-};
-
-void write_place(Line &line, int place) {
-  const Place &where = kPlaces[static_cast<std::size_t>(place)];
-  line.text(where.country).text(where.state).text(where.city);
+std::string uuid_text(const Uuid &value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%08x-%04x-%04x-%04x-%012llx", static_cast<unsigned>(value.high >> 32),
+                static_cast<unsigned>(value.high >> 16 & 0xffff), static_cast<unsigned>(value.high & 0xffff),
+                static_cast<unsigned>(value.low >> 48), static_cast<unsigned long long>(value.low & 0xffff'ffff'ffff));
+  return text;
 }
 
-void write(Line &line, const Touch &touch) {
+std::optional<std::string> unless_empty(std::string text) {
+  return text.empty() ? std::nullopt : std::optional(std::move(text));
+}
+
+void end(Json &json, int place, Time received) {
+  const Place &where = kPlaces[static_cast<std::size_t>(place)];
+  json.text("country_iso", where.country).text("state_iso", where.state).text("city_name", where.city);
+  // A string, as the collectors of such events write it.
+  json.text("received_at", std::to_string(received / kMillisecond));
+}
+
+// What is of one device goes one way, as far as it says who it is.
+void send(const char *topic, const std::string &ifa, const Device &device, Json &&json) {
+  const std::string payload = std::move(json).done();
+  std::printf("%s\t%s\t%s\n", topic, device.ifa == Uuid{} ? device.ip.c_str() : ifa.c_str(), payload.c_str());
+}
+
+void send(const char *topic, const Touch &touch) {
   char campaign[64], campaign_id[16], ad_id[32];
   const char *theme = kCampaignThemes[static_cast<std::size_t>(touch.campaign) % kCampaignThemes.size()];
-  const char *format = kAdFormats[static_cast<std::size_t>(touch.ad)];
   std::snprintf(campaign, sizeof campaign, "%s %d", theme,
                 touch.campaign / static_cast<int>(kCampaignThemes.size()) + 1);
   std::snprintf(campaign_id, sizeof campaign_id, "%d", 1000 * (touch.network + 1) + touch.campaign);
   std::snprintf(ad_id, sizeof ad_id, "%s-%d", campaign_id, touch.ad + 1);
-  line.uuid(touch.link_uid).time(touch.time).text(kApps[static_cast<std::size_t>(touch.app)].store_id);
-  line.text(kNetworks[static_cast<std::size_t>(touch.network)].name)
-      .text(campaign)
-      .text(campaign_id)
-      .text(format)
-      .text(ad_id);
-  line.uuid(touch.sends_ifa ? touch.device.ifa : Uuid{})
-      .text(touch.device.ip)
-      .text(user_agent_text(touch.device.user_agent));
-  line.text_or_null(touch.sends_click_id ? click_id_of(touch) : std::string());
-  write_place(line, touch.device.place);
-  line.time(touch.received).end();
+  const std::string ifa = uuid_text(touch.sends_ifa ? touch.device.ifa : Uuid{});
+  Json json;
+  json.text("link_uid", uuid_text(touch.link_uid))
+      .number("event_time", touch.time / kMillisecond)
+      .text("store_id", kApps[static_cast<std::size_t>(touch.app)].store_id)
+      .text("network", kNetworks[static_cast<std::size_t>(touch.network)].name)
+      .text("campaign_name", campaign)
+      .text("campaign_id", campaign_id)
+      .text("ad_name", kAdFormats[static_cast<std::size_t>(touch.ad)])
+      .text("ad_id", ad_id)
+      .text("ifa", ifa)
+      .text("client_ip", touch.device.ip)
+      .text("user_agent", user_agent_text(touch.device.user_agent))
+      .text_or_null("click_id", unless_empty(touch.sends_click_id ? click_id_of(touch) : std::string()));
+  end(json, touch.device.place, touch.received);
+  send(topic, ifa, touch.device, std::move(json));
 }
 
-void write(Line &line, const Event &event) {
-  line.uuid(event.event_uid)
-      .time(event.time)
-      .text(kApps[static_cast<std::size_t>(event.app)].store_id)
-      .text(event.name);
-  line.uuid(event.device.ifa).uuid(event.oa_uid).text(event.device.ip).text(user_agent_text(event.device.user_agent));
-  line.text_or_null(event.click_id);
-  if (event.referrer_network == -1) {
-    line.null();
-  } else if (event.referrer_network == -2) {
-    line.text("utm_source=store&utm_medium=organic");
-  } else {
-    line.text(std::string("utm_source=") + kNetworks[static_cast<std::size_t>(event.referrer_network)].name +
-              "&click_id=" + event.click_id);
-  }
-  if (event.install_begin == 0) {
-    line.null();
-  } else {
-    line.time(event.install_begin);
-  }
-  if (event.cents == 0) {
-    line.null().null();
-  } else {
-    char revenue[24];
-    std::snprintf(revenue, sizeof revenue, "%d.%02d", event.cents / 100, event.cents % 100);
-    line.text(revenue).text(event.currency);
-  }
-  write_place(line, event.device.place);
-  line.time(event.received).end();
+std::optional<std::string> referrer_of(const Event &event) {
+  if (event.referrer_network == -1)
+    return std::nullopt;
+  if (event.referrer_network == -2)
+    return "utm_source=store&utm_medium=organic";
+  return std::string("utm_source=") + kNetworks[static_cast<std::size_t>(event.referrer_network)].name +
+         "&click_id=" + event.click_id;
 }
+
+void send(const char *topic, const Event &event) {
+  const std::string ifa = uuid_text(event.device.ifa);
+  Json json;
+  json.text("event_uid", uuid_text(event.event_uid))
+      .number("event_time", event.time / kMillisecond)
+      .text("store_id", kApps[static_cast<std::size_t>(event.app)].store_id)
+      .text("event_id", event.name)
+      .text("ifa", ifa)
+      .text("oa_uid", uuid_text(event.oa_uid))
+      .text("client_ip", event.device.ip)
+      .text("user_agent", user_agent_text(event.device.user_agent))
+      .text_or_null("click_id", unless_empty(event.click_id))
+      .text_or_null("referrer", referrer_of(event));
+  if (event.install_begin != 0)
+    json.number("install_begin_time", event.install_begin / kMillisecond);
+  if (event.cents != 0)
+    json.hundredths("revenue", event.cents).text("currency", event.currency);
+  end(json, event.device.place, event.received);
+  send(topic, ifa, event.device, std::move(json));
+}
+
+template <typename Row> void in_order_of_arrival(std::vector<Row> &rows) {
+  std::stable_sort(rows.begin(), rows.end(), [](const Row &a, const Row &b) { return a.received < b.received; });
+}
+
+// Sends the rows of one kind that came until then.
+template <typename Row> class Sender {
+public:
+  Sender(const char *topic, std::vector<Row> rows) : topic_(topic), rows_(std::move(rows)) {
+    in_order_of_arrival(rows_);
+  }
+  void send_until(Time time) {
+    for (; next_ < rows_.size() && rows_[next_].received < time; ++next_)
+      send(topic_, rows_[next_]);
+  }
+
+private:
+  const char *topic_;
+  std::vector<Row> rows_;
+  std::size_t next_ = 0;
+};
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -659,22 +635,15 @@ template <typename Row> std::vector<Row> of_day(const std::vector<Row> &rows, Ti
   return result;
 }
 
-template <typename Row> void write_day(std::vector<Row> rows) {
-  in_order_of_time(rows);
-  Line line;
-  for (const Row &row : rows)
-    write(line, row);
-}
-
-void write_touches(const Plot &plot, bool click, Time day) {
+std::vector<Touch> touches_of(const Plot &plot, bool click, Time day) {
   Random random(static_cast<std::uint64_t>(day / kDay) * 4 + (click ? 1 : 2));
   std::vector<Touch> rows = of_day(click ? plot.clicks : plot.impressions, day);
   add_background_touches(rows, random, click, day, (click ? 3150 : 318'000) + random.below(click ? 300 : 6000));
   repeat_some(rows, random, 5);
-  write_day(std::move(rows));
+  return rows;
 }
 
-void write_events(const Plot &plot, Time day) {
+std::vector<Event> events_of(const Plot &plot, Time day) {
   Random random(static_cast<std::uint64_t>(day / kDay) * 4 + 3);
   Plot others;
   add_background_events(others, random, day, 9000 + random.below(800));
@@ -692,42 +661,25 @@ void write_events(const Plot &plot, Time day) {
     copy.received += 100 * kSecond;
     rows.push_back(std::move(copy));
   }
-  write_day(std::move(rows));
-}
-
-int usage() {
-  std::fputs("usage: generate clicks|impressions|events [YYYY-MM-DD]\n", stderr);
-  return 2;
+  return rows;
 }
 
 } // namespace
 
-int main(int argc, char **argv) {
-  if (argc < 2 || argc > 3)
-    return usage();
-  const std::string_view table = argv[1];
-  const int days_before = table == "clicks" ? kClickDaysBefore : table == "impressions" ? kImpressionDaysBefore : 0;
-  if (table != "clicks" && table != "impressions" && table != "events")
-    return usage();
-
+int main() {
   const Plot plot = make_plot();
-  bool known = argc == 2;
-  for (Time day = kWeekStart - days_before * kDay; day < kWeekEnd; day += kDay) {
-    const Date date = to_date(day / kDay);
-    char name[48];
-    std::snprintf(name, sizeof name, "%04d-%02d-%02d", date.year, date.month, date.day);
-    if (argc == 3 && std::strcmp(name, argv[2]) != 0)
-      continue;
-    known = true;
-    if (table == "events") {
-      write_events(plot, day);
-    } else {
-      write_touches(plot, table == "clicks", day);
+  for (int day = -kClickDaysBefore; day < kDays; ++day) {
+    const Time start = kWeekStart + day * kDay;
+    Sender clicks("clicks", touches_of(plot, true, start));
+    Sender impressions("impressions",
+                       day < -kImpressionDaysBefore ? std::vector<Touch>() : touches_of(plot, false, start));
+    Sender events("events", day < 0 ? std::vector<Event>() : events_of(plot, start));
+    // Minute by minute; what comes after the day, comes at its end.
+    for (Time until = start; until < start + 2 * kDay; until += kMinute) {
+      impressions.send_until(until);
+      clicks.send_until(until);
+      events.send_until(until);
     }
-  }
-  if (!known) {
-    std::fprintf(stderr, "generate: no %s on %s\n", argv[1], argv[2]);
-    return 1;
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
     std::perror("generate");

@@ -1,4 +1,4 @@
--- What a user acquisition manager looks at first, over the tour's week. Read by demo/run, after the data is loaded.
+-- What a user acquisition manager looks at first, over the tour's week. Read by demo/game.py when all of it has come.
 \set ON_ERROR_STOP on
 \set QUIET on
 SET timezone = 'UTC';
@@ -11,23 +11,26 @@ SET client_min_messages = warning;
 \set until '''2026-01-12 00:00+00'''
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- The attribution itself. The installs were queued as they came; a run decides what is queued and keeps the decisions.
+-- Each install was decided as it came, and again as what explains it came after it. All of them once more, in one go: what it
+-- writes is what had yet to be found.
 
-CALL attribution.run('installs');
+CALL attribution.reattribute('installs', :since, :until);
 SELECT trim(to_char(decided, '999,999,999')) AS installs,
        trim(to_char((SELECT count(*) FROM game.clicks), '999,999,999')) AS clicks,
        trim(to_char((SELECT count(*) FROM game.impressions), '999,999,999')) AS impressions,
-       trim(to_char(extract(epoch FROM finished_at - started_at), '990.00')) AS seconds
-  FROM attribution.run_log ORDER BY run DESC LIMIT 1 \gset
-\echo 'CALL attribution.run(''installs'');'
-\echo :installs 'installs attributed against' :clicks 'clicks and' :impressions 'impressions, and stored, in' :seconds 'seconds.'
+       trim(to_char(extract(epoch FROM finished_at - started_at), '990.00')) AS seconds,
+       trim(to_char(restated, '999,999,999')) AS restated
+  FROM attribution.run_log WHERE procedure = 'reattribute' ORDER BY run DESC LIMIT 1 \gset
+\echo 'CALL attribution.reattribute(''installs'', ''2026-01-05'', ''2026-01-12'');'
+\echo :installs 'installs decided against' :clicks 'clicks and' :impressions 'impressions in' :seconds 'seconds;' :restated 'are not what they were.'
 
 -- The decisions with what they keep of the winning touchpoint. Everything below only counts these rows.
 CREATE TEMP TABLE attributed AS
   SELECT d.*, e.store_id,
          CASE WHEN d.tier LIKE 'click%' THEN 'click' WHEN d.tier LIKE 'impression%' THEN 'impression' END AS way
     FROM game.installs_attribution d
-    JOIN game.events e ON (e.event_uid, e.event_time) = (d.conversion_id, d.conversion_time);
+    JOIN game.events e ON (e.event_uid, e.event_time) = (d.conversion_id, d.conversion_time)
+   WHERE d.conversion_time >= :since AND d.conversion_time < :until;
 ANALYZE attributed;
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -153,43 +156,3 @@ EXECUTE explained (:'wanted');
 \pset title 'Why is install ':lonely' organic?'
 EXECUTE explained (:'lonely');
 \pset title
-
--- ---------------------------------------------------------------------------------------------------------------------
--- A click that comes late: an organic install of a known device turns out to have one.
-
-SELECT a.conversion_id AS latecomer, e.store_id AS app, e.ifa AS device, a.conversion_time - interval '10 minutes' AS clicked,
-       clock_timestamp() AS before
-  FROM attributed a
-  JOIN game.events e ON (e.event_uid, e.event_time) = (a.conversion_id, a.conversion_time)
- WHERE a.outcome = 'organic' AND e.ifa <> '00000000-0000-0000-0000-000000000000'
- ORDER BY a.conversion_id LIMIT 1 \gset
-INSERT INTO game.clicks (link_uid, event_time, store_id, network, campaign_name, ifa)
-  VALUES ('1a7e1a7e-0000-4000-8000-000000000001', :'clicked', :'app', 'latenet', 'late_but_true', :'device');
--- Open conversions are decided again after 1 s, 10 s, 1 min and so on, for 24 hours. Here that second is not waited for.
-CALL attribution.run('installs', as_of => now() + interval '1 second');
-SELECT trim(to_char(decided, '999,999')) AS decided, restated FROM attribution.run_log ORDER BY run DESC LIMIT 1 \gset
-\echo
-\echo 'A click arrives late, for an install that was organic. The next run decides' :decided 'open installs again and restates' :restated':'
-PREPARE believed (timestamptz) AS
-  SELECT left(conversion_id::text, 8) AS install, outcome, tier, left(touch_id::text, 8) AS touch, decided_at
-    FROM game.installs_decisions_as_of($1) WHERE conversion_id = :'latecomer';
-\pset title 'decisions_as_of before the click came'
-EXECUTE believed (:'before');
-\pset title 'decisions_as_of now'
-EXECUTE believed (clock_timestamp());
-\pset title
-
-\echo 'Try next:'
-\echo '  what if clicks counted for one day only?'
-\echo '    SELECT outcome, count(*) FROM game.installs_attribute(overrides => ''{"lookback": {"click by device": "1 day"}}'') GROUP BY 1;'
-\echo '  first touch instead of last, over all tiers:'
-\echo '    SELECT tier, count(*) FROM game.installs_attribute(overrides => ''{"path": "all", "model": "first_touch"}'') GROUP BY 1;'
-\echo '  without fingerprints:'
-\echo '    SELECT tier, count(*) FROM game.installs_attribute(overrides => ''{"without_tiers": ["click by fingerprint", "impression by fingerprint"]}'') GROUP BY 1;'
-\echo '  clocks that are a few seconds off, for good:'
-\echo '    SELECT attribution.alter_tier(''installs'', ''click by device'', skew => ''5 seconds''); SELECT attribution.activate(''installs'');'
-\echo '  every touchpoint of the path: SELECT * FROM game.installs_touchpoints(''2026-01-06'', ''2026-01-07'') LIMIT 20;'
-\echo '  what would move, in installs and networks, if fingerprints no longer counted?'
-\echo '    SELECT * FROM attribution.diff(''installs'', ''{"without_tiers": ["click by fingerprint", "impression by fingerprint"]}'', by => ''{network}'');'
-\echo '  what waits, and what was done: SELECT * FROM attribution.backlog; SELECT * FROM attribution.run_log;'
-\echo '  keep four weeks of impressions: UPDATE attribution.partitioning SET retention = ''28 days'' WHERE relation = ''game.impressions''::regclass;'

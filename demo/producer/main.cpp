@@ -1,9 +1,11 @@
 // Produces events to Kafka: to a broker that is there, or else to an embedded one that lives as long as this program's
 // input is open. Its address is the first line of the output. When all is delivered, a line of JSON says how much that
-// was. The same seed and beginning make the same messages, in the same order.
+// was. The same seed and beginning make the same messages, in the same order. `--stream lines` sends those of its
+// input.
 
 #include "client.hpp"
 #include "clock.hpp"
+#include "lines.hpp"
 #include "topics.hpp"
 #include "trouble.hpp"
 
@@ -73,21 +75,35 @@ private:
   steady_clock::time_point began_;
 };
 
+std::unique_ptr<Stream> make_stream(const Options &options) {
+  if (options.stream == "lines")
+    return nullptr;
+  return options.stream == "mobile" ? make_mobile(options.seed, options.devices) : make_checkout(options.seed);
+}
+
+/// On the embedded broker, or on one that may have them already.
+void make_topics(tools::EmbeddedBrokers *embedded, const std::string &brokers, const Options &options,
+                 const std::vector<std::string> &topics) {
+  for (const std::string &topic : topics) {
+    const std::string name = options.prefix + topic;
+    if (embedded != nullptr) {
+      embedded->make_topic(name, options.partitions);
+      continue;
+    }
+    const tools::Producer administrator(brokers, split(options.properties));
+    if (!tools::has_topic(administrator.handle(), name))
+      tools::create_topic(administrator.handle(), name, options.partitions, {});
+  }
+}
+
 void run(const Options &options) {
   std::unique_ptr<tools::EmbeddedBrokers> embedded;
   if (options.brokers.empty())
     embedded = std::make_unique<tools::EmbeddedBrokers>();
   const std::string brokers = embedded ? embedded->addresses() : options.brokers;
-  const std::unique_ptr<Stream> stream =
-      options.stream == "mobile" ? make_mobile(options.seed, options.devices) : make_checkout(options.seed);
-  if (embedded) {
-    for (const std::string &topic : stream->topics())
-      embedded->make_topic(options.prefix + topic, options.partitions);
-  } else {
-    const tools::Producer administrator(brokers, split(options.properties));
-    for (const std::string &topic : stream->topics())
-      tools::create_topic(administrator.handle(), options.prefix + topic, options.partitions, {}, true);
-  }
+  const std::unique_ptr<Stream> stream = make_stream(options);
+  if (stream)
+    make_topics(embedded.get(), brokers, options, stream->topics());
   std::cout << brokers << std::endl;
 
   const std::int64_t since = options.start.empty()
@@ -95,8 +111,13 @@ void run(const Options &options) {
                                  : parse_time(options.start);
   Trouble trouble(options.seed, options.shares);
   Sender sender(brokers, options);
-  for (std::int64_t number = 0; number < options.events; ++number)
-    sender.send(trouble.pass(stream->next(since + number * 1000 / options.density)));
+  if (stream) {
+    for (std::int64_t number = 0; number < options.events; ++number)
+      sender.send(trouble.pass(stream->next(since + number * 1000 / options.density)));
+  } else {
+    while (std::optional<Message> message = read_message(std::cin))
+      sender.send(trouble.pass(*std::move(message)));
+  }
   sender.send(trouble.rest());
   sender.flush();
   const Counts &counts = trouble.counts();
@@ -111,11 +132,14 @@ void run(const Options &options) {
 } // namespace
 
 int main(int argc, char **argv) {
+  std::ios::sync_with_stdio(false);
   CLI::App app{"Produces events to Kafka, embedded if no broker is named."};
   Options options;
   app.add_option("--brokers", options.brokers, "host:port, ..; without, an embedded broker until the input ends");
-  app.add_option("--stream", options.stream, "mobile: clicks, impressions, events; checkout: clicks, checkouts")
-      ->check(CLI::IsMember({"mobile", "checkout"}))
+  app.add_option("--stream", options.stream,
+                 "mobile: clicks, impressions, events; checkout: clicks, checkouts; "
+                 "lines: what the input has, into topics that are there")
+      ->check(CLI::IsMember({"mobile", "checkout", "lines"}))
       ->capture_default_str();
   app.add_option("--prefix", options.prefix, "begins the names of the topics");
   app.add_option("--partitions", options.partitions, "of each topic that there is not")->capture_default_str();
@@ -138,6 +162,8 @@ int main(int argc, char **argv) {
   share("--malformed", options.shares.malformed, "messages among the events that are none, as a share of these");
   app.add_option("--property", options.properties, "name=value, of librdkafka");
   CLI11_PARSE(app, argc, argv);
+  if (options.stream == "lines" && options.brokers.empty())
+    tools::fail("--stream lines needs --brokers: an embedded broker would end with the input");
   run(options);
   return 0;
 }

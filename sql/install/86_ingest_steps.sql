@@ -360,7 +360,7 @@ BEGIN
   RETURN state - 'made' || jsonb_build_object('first', batch.next, 'past', past, 'wrap', wrap,
       'moved', coalesce((state ->> 'moved')::bigint, 0) + batch.moved, 'duplicates', coalesce((state ->> 'duplicates')::bigint, 0) + batch.duplicates,
       'rejected', coalesce((state ->> 'rejected')::bigint, 0) + batch.rejected)
-    || CASE WHEN batch.taken > 0 THEN '{"taken": true}' ELSE '{}' END::jsonb;
+    || CASE WHEN batch.taken > 0 THEN jsonb_build_object('taken', coalesce((state ->> 'taken')::bigint, 0) + batch.taken) ELSE '{}' END;
 END
 $$;
 COMMENT ON FUNCTION attribution._ingest_step(regclass, jsonb) IS

@@ -209,11 +209,10 @@ public:
       more = (state.not_before <= GetCurrentTimestamp() && pass(round_.front(), state, end)) || more;
       if (!state.state.empty())
         continue;
-      if (round_.front().are_touchpoints && state.moved > kMostRows && GetCurrentTimestamp() < round_began_ + kAhead)
+      if (round_.front().are_touchpoints && state.took > kMostRows && GetCurrentTimestamp() < round_began_ + kAhead)
         round_.front().pages = kAnyPages;
       else
         round_.erase(round_.begin());
-      state.moved = 0;
     }
     if (more || !round_.empty())
       return core::kMinusInfinity;
@@ -238,8 +237,8 @@ private:
   static constexpr std::int64_t kAnyPages = std::numeric_limits<std::int64_t>::max();
   struct Table {
     std::string state;         ///< of a pass that is not over, as jsonb
-    bool taken = false;        ///< something, in that pass
-    std::int64_t moved = 0;    ///< rows, in that pass
+    std::int64_t taken = 0;    ///< rows, in that pass
+    std::int64_t took = 0;     ///< rows, in the last one that is over
     core::Micros spent = 0;    ///< on it
     std::int32_t failures = 0; ///< one after the other
     core::Micros not_before = core::kMinusInfinity;
@@ -261,11 +260,11 @@ private:
       state.failures = 0;
       state.spent += GetCurrentTimestamp() - began;
       // Looking in vain may take a tenth of the time.
-      const bool taken = std::exchange(state.taken, false);
-      state.not_before = taken ? core::kMinusInfinity : GetCurrentTimestamp() + 9 * state.spent;
+      state.took = std::exchange(state.taken, 0);
+      state.not_before = state.took > 0 ? core::kMinusInfinity : GetCurrentTimestamp() + 9 * state.spent;
       state.spent = 0;
       state.state.clear();
-      return taken;
+      return state.took > 0;
     } catch (const pg::Error &error) {
       put_off(staged.table, state, error);
       return false;
@@ -277,7 +276,8 @@ private:
     const pg::Param before{pg::call([&] { return CStringGetTextDatum(state.state.c_str()); }), state.state.empty()};
     const pg::Rows rows =
         pg::Plan(
-            "SELECT s::text, s ? 'done', s ? 'taken' FROM attribution._ingest_as_owner($1::oid::regclass, "
+            "SELECT s::text, s ? 'done', coalesce((s ->> 'taken')::int8, 0) FROM "
+            "attribution._ingest_as_owner($1::oid::regclass, "
             "coalesce($2::jsonb, attribution._begin_pass(NULL) || pg_catalog.jsonb_build_object('bound', $3, 'most', "
             "$4))) AS s",
             {OIDOID, TEXTOID, INT8OID, INT4OID})
@@ -288,15 +288,14 @@ private:
     bool null = true;
     const Datum after = rows.get(0, 1, &null);
     state.state = pg::call([&] { return TextDatumGetCString(after); });
-    state.taken = DatumGetBool(rows.get(0, 3, &null));
-    state.moved = DatumGetInt64(rows.get(0, 4, &null));
+    state.taken = DatumGetInt64(rows.get(0, 3, &null));
     return DatumGetBool(rows.get(0, 2, &null));
   }
 
   static void put_off(Oid table, Table &state, const pg::Error &error) {
     state.state.clear();
-    state.taken = false;
-    state.moved = 0;
+    state.taken = 0;
+    state.took = 0;
     state.spent = 0;
     ++state.failures;
     const core::Micros delay =

@@ -1,4 +1,4 @@
-"""A shop's events on their way: producer, broker, kafka-bridge, staging, the checkout preset."""
+"""Events on their way: producer, broker, kafka-bridge, staging; by default those of a shop, to the checkout preset."""
 
 import json
 import pathlib
@@ -21,30 +21,34 @@ def build():
 
 
 class Producer:
-    """demo/producer on a broker of its own, or on the one at `brokers`."""
+    """demo/producer on a broker of its own, or on the one at `brokers`. With `--stream lines` it sends what is told to it."""
 
-    def __init__(self, *options, brokers=None):
-        command = [PRODUCER, "--stream", "checkout", "--partitions", str(PARTITIONS), *options]
-        self.process = subprocess.Popen([*command, *(["--brokers", brokers] if brokers else [])], stdin=subprocess.PIPE,
+    def __init__(self, *options, brokers=None, stream="checkout", input=subprocess.PIPE):
+        command = [PRODUCER, "--stream", stream, "--partitions", str(PARTITIONS), *options]
+        self.process = subprocess.Popen([*command, *(["--brokers", brokers] if brokers else [])], stdin=input,
                                         stdout=subprocess.PIPE, text=True)
         self.brokers = self.process.stdout.readline().strip()
         assert self.brokers, "the producer did not start"
+
+    def tell(self, topic, payload):
+        self.process.stdin.write(f"{topic}\t\t{payload}\n")
 
     def made(self):
         """Waits until all is sent; what that was."""
         return json.loads(self.process.stdout.readline())
 
     def end(self):
-        self.process.stdin.close()
+        if self.process.stdin:
+            self.process.stdin.close()
         self.process.wait()
 
 
-def bridge(directory, name, brokers, cursor, change=lambda config: config, dsn=""):
+def bridge(directory, name, brokers, cursor, change=lambda config: config, dsn="", of="checkouts", mapping="{}", batch='rows = 5000, age = "50ms"'):
     """A bridge as attribution.bridge_config() has it, in small batches."""
-    cursor.execute("SELECT attribution.bridge_config('checkouts', %s)", (brokers,))
+    cursor.execute("SELECT attribution.bridge_config(%s, %s, mapping => %s)", (of, brokers, mapping))
     head, *pipelines = change(cursor.fetchone()[0]).split("[[pipeline]]\n")
-    assert head.startswith("[kafka]") and len(pipelines) == 2
-    return Bridge(directory, name, brokers, "[[pipeline]]\n".join('batch = { rows = 5000, age = "50ms" }\n' + text for text in pipelines), columns="", dsn=dsn)
+    assert head.startswith("[kafka]") and pipelines
+    return Bridge(directory, name, brokers, "[[pipeline]]\n".join(f"batch = {{ {batch} }}\n" + text for text in pipelines), columns="", dsn=dsn)
 
 
 def create(cursor):

@@ -65,7 +65,8 @@ for group; do
 done
 
 missing=()
-for package in "${packages[@]}"; do
+# Groups share packages.
+for package in $(printf '%s\n' "${packages[@]}" | sort -u); do
   installed "$package" || missing+=("$package")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0

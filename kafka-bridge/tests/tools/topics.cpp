@@ -22,16 +22,25 @@ template <typename Send, typename Results> void administer(rd_kafka_t *kafka, Se
   results(event.get());
 }
 
-void require_topics(const rd_kafka_topic_result_t **results, std::size_t count, bool may_exist = false) {
+void require_topics(const rd_kafka_topic_result_t **results, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i)
-    if (!may_exist || rd_kafka_topic_result_error(results[i]) != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-      require(rd_kafka_topic_result_error(results[i]), rd_kafka_topic_result_name(results[i]));
+    require(rd_kafka_topic_result_error(results[i]), rd_kafka_topic_result_name(results[i]));
 }
 
 } // namespace
 
-void create_topic(rd_kafka_t *kafka, const std::string &name, int partitions, const Properties &settings,
-                  bool may_exist) {
+bool has_topic(rd_kafka_t *kafka, const std::string &name) {
+  // All of them are asked for: to ask for one by its name may make it.
+  const rd_kafka_metadata_t *found = nullptr;
+  require(rd_kafka_metadata(kafka, 1, nullptr, &found, kTimeoutMs), "asking for the topics");
+  const Owned<const rd_kafka_metadata_t> metadata(found, rd_kafka_metadata_destroy);
+  for (int i = 0; i < metadata->topic_cnt; ++i)
+    if (metadata->topics[i].topic == name)
+      return true;
+  return false;
+}
+
+void create_topic(rd_kafka_t *kafka, const std::string &name, int partitions, const Properties &settings) {
   std::array<char, 512> error{};
   const Owned<rd_kafka_NewTopic_t> topic(rd_kafka_NewTopic_new(name.c_str(), partitions, 1, error.data(), error.size()),
                                          rd_kafka_NewTopic_destroy);
@@ -44,8 +53,7 @@ void create_topic(rd_kafka_t *kafka, const std::string &name, int partitions, co
       kafka, [&](rd_kafka_queue_t *queue) { rd_kafka_CreateTopics(kafka, topics, 1, nullptr, queue); },
       [&](rd_kafka_event_t *event) {
         std::size_t count = 0;
-        require_topics(rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count), count,
-                       may_exist);
+        require_topics(rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count), count);
       });
 }
 

@@ -5,9 +5,8 @@
 
 namespace tools {
 
-/// `may_exist`: one of that name will do.
-void create_topic(rd_kafka_t *kafka, const std::string &name, int partitions, const Properties &settings,
-                  bool may_exist = false);
+bool has_topic(rd_kafka_t *kafka, const std::string &name);
+void create_topic(rd_kafka_t *kafka, const std::string &name, int partitions, const Properties &settings);
 void delete_topic(rd_kafka_t *kafka, const std::string &name);
 /// To so many partitions in all.
 void grow_topic(rd_kafka_t *kafka, const std::string &name, int partitions);
