@@ -67,7 +67,7 @@ public:
   ByIndex() {
     call([this] {
       nest_level_ = NewGUCNestLevel();
-      for (const char *way : {"enable_seqscan", "enable_bitmapscan", "enable_mergejoin", "enable_sort"})
+      for (const char *way : {"enable_seqscan", "enable_mergejoin", "enable_sort"})
         pin(way, "off");
       pin("max_parallel_workers_per_gather", "0");
     });

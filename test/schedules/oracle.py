@@ -83,8 +83,10 @@ WITH RECURSIVE placed AS (
     SELECT placed.conversion_id, key, placed.n, said.kind,
         CASE said.kind WHEN 'new' THEN placed.happened_at ELSE fold.last_new END
     FROM fold JOIN placed USING (key)
-    CROSS JOIN LATERAL (SELECT CASE WHEN extract(epoch FROM placed.happened_at) - extract(epoch FROM fold.last_new)
-                                         > extract(epoch FROM interval {literal(rule.window)}) -- no interval reaches that far
+    -- No interval reaches as far as some are apart, and extract(epoch ..) of the last years of all loses microseconds.
+    CROSS JOIN LATERAL (SELECT placed.happened_at AT TIME ZONE 'UTC' AS this, fold.last_new AT TIME ZONE 'UTC' AS last) AS utc
+    CROSS JOIN LATERAL (SELECT CASE WHEN (this::date - last::date) * 86400::numeric + extract(epoch FROM this::time) - extract(epoch FROM last::time)
+                                         > extract(epoch FROM interval {literal(rule.window)})
                                     THEN 'new' ELSE 'reinstall' END AS kind) AS said
     WHERE placed.n = fold.n + 1
 )

@@ -55,6 +55,12 @@ class Tables:
             keys = {tuple(tier.match) for rule in self.schedule.rules for tier in rule.tiers if tier.table == table.name}
             statements += [f"CREATE INDEX ON {name} USING touch ({', '.join(key)}, {table.time}) WITH (bucket_pages = 1);"
                            for key in sorted(keys)]
+        if self.schedule.number % 3 and not table.is_touch:
+            filtered = self.schedule.number % 2
+            keys = {(", ".join(f"({part})" for part in rule.installation_key), rule.filter.replace("conversion.", "") if filtered and rule.filter else None)
+                    for rule in self.schedule.rules if rule.installation_key}
+            statements += [f"CREATE INDEX ON {name} USING touch ({key}, {table.time})" + (f" WHERE {condition};" if condition else ";")
+                           for key, condition in sorted(keys, key=str)]
         return "\n".join(statements)
 
     def leaf(self, table, row):
