@@ -4,7 +4,7 @@
 #include "engine/decider.hpp"
 #include "engine/enrichment.hpp"
 #include "engine/installations.hpp"
-#include "pg/security.hpp"
+#include "pg/by_index.hpp"
 #include "pg/transaction.hpp"
 
 namespace attribution::engine {
