@@ -1,5 +1,5 @@
 # What the demos have in common, to be sourced: demo_start OPTION.. builds all that is needed and starts a throw-away server, with
-# the options of test/lib/server.sh; demo_end says goodbye, or, where $keep is set, opens psql.
+# the options of test/lib/server.sh; demo_end KEEP WHAT says goodbye, or, where KEEP is not empty, opens psql.
 # shellcheck shell=bash
 unset MAKEFLAGS MFLAGS MAKELEVEL
 export demo_began=$EPOCHSECONDS
@@ -22,9 +22,9 @@ demo_start() {
 
 demo_end() {
   step 'Done'
-  if [ -n "$keep" ]; then
+  if [ -n "$1" ]; then
     psql
   else
-    echo "The server and its data go now. $0 --keep leaves you in psql, to $1."
+    echo "The server and its data go now. $0 --keep leaves you in psql, to $2."
   fi
 }
