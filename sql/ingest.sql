@@ -118,8 +118,19 @@ DROP TABLE shop.clicks_default;
 INSERT INTO shop.clicks_staging (id, at) VALUES ('new day', '2026-01-11 01:00');
 CALL shop.go();
 SELECT tableoid::regclass FROM shop.clicks WHERE id = 'new day';
--- Where another partition is in the way, the table refuses the row.
 UPDATE attribution.partitioning SET retention = NULL WHERE relation = 'shop.clicks'::regclass;
+-- While partitions are made for a batch, another may take its rows, and new ones be staged: their days get partitions too.
+INSERT INTO shop.clicks_staging (id, at) VALUES ('one day', '2026-01-02 01:00');
+SELECT attribution._begin_pass('2026-01-10 12:00') AS state \gset
+SELECT attribution._ingest_step('shop.clicks', :'state') AS state \gset
+SELECT :'state'::jsonb -> 'missing' AS missing;
+INSERT INTO shop.clicks_staging (id, at) VALUES ('another day', '2026-01-04 01:00');
+SELECT attribution._ingest_step('shop.clicks', :'state') AS state \gset
+SELECT attribution._ingest_step('shop.clicks', :'state') AS state \gset
+SELECT :'state'::jsonb -> 'missing' AS missing;
+CALL shop.go();
+SELECT tableoid::regclass, id FROM shop.clicks WHERE id IN ('one day', 'another day') ORDER BY id;
+-- Where another partition is in the way, the table refuses the row.
 CREATE TABLE shop.clicks_odd PARTITION OF shop.clicks FOR VALUES FROM ('2026-01-06 00:00') TO ('2026-01-06 12:00');
 INSERT INTO shop.clicks_staging (id, at) VALUES ('morning', '2026-01-06 11:00'), ('evening', '2026-01-06 13:00');
 TRUNCATE shop.clicks_rejected;

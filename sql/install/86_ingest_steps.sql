@@ -163,10 +163,11 @@ $$;
 COMMENT ON FUNCTION attribution._hasten(attribution.ingestion, tid[], timestamptz) IS
 'Has open conversions decided again at once that late rows may concern, rather than on their next rung. An optimisation.';
 
-CREATE FUNCTION attribution._missing_partitions(stated attribution.ingestion, places tid[], oldest timestamptz, newest timestamptz, now timestamptz)
+CREATE FUNCTION attribution._missing_partitions(stated attribution.ingestion, places tid[], oldest timestamptz, newest timestamptz, now timestamptz,
+  tried timestamptz[])
 RETURNS timestamptz[] LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
-  -- The nearest come first; for others the next batch that has rows of them will do it.
+  -- For a batch: the nearest. For others the next batch that has rows of them will do it.
   most CONSTANT integer := 64;
   spans tstzmultirange;
   step interval;
@@ -187,16 +188,17 @@ BEGIN
       SELECT m.start FROM (SELECT DISTINCT attribution._partition_start(i.minute, $3) AS start FROM (
           SELECT DISTINCT date_trunc(''minute'', s.%1$I) AS minute FROM %2$s AS s WHERE s.ctid = ANY ($1) AND s.ctid >= $6 AND s.ctid <= $7 AND NOT $2 @> s.%1$I
             AND s.%1$I >= ''4700-01-01 BC'' AND s.%1$I < ''294000-01-01'') AS i) AS m
-       WHERE NOT $2 && tstzrange(m.start, m.start + $3)
+       WHERE NOT $2 && tstzrange(m.start, m.start + $3) AND m.start <> ALL ($8)
        ORDER BY abs(extract(epoch FROM m.start - $4)) LIMIT $5) AS d', stated.time_column, stated.staging)
-    INTO STRICT missing USING places, spans, step, now, most, places[1], places[cardinality(places)];
+    INTO STRICT missing USING places, spans, step, now, greatest(most - cardinality(tried), 0), places[1], places[cardinality(places)], tried;
   RETURN missing;
 END
 $$;
-COMMENT ON FUNCTION attribution._missing_partitions(attribution.ingestion, tid[], timestamptz, timestamptz, timestamptz) IS
-'Where partitions start that a target lacks for staged rows. What another partition covers in part gets none.';
+COMMENT ON FUNCTION attribution._missing_partitions(attribution.ingestion, tid[], timestamptz, timestamptz, timestamptz, timestamptz[]) IS
+'Where partitions start that a target lacks for staged rows, but for those that were tried. What another partition covers in part gets none.';
 
-CREATE FUNCTION attribution._ingest_batch(stated attribution.ingestion, first bigint, past bigint, now timestamptz, may_make boolean,
+CREATE FUNCTION attribution._ingest_batch(stated attribution.ingestion, first bigint, past bigint, most integer, now timestamptz,
+  tried timestamptz[],
   OUT taken bigint, OUT next bigint, OUT moved bigint, OUT duplicates bigint, OUT rejected bigint, OUT missing timestamptz[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
@@ -232,17 +234,17 @@ BEGIN
            (SELECT coalesce(array_agg(j.place), ''{}'') AS places, array_agg(j.reason) AS reasons FROM judged AS j WHERE j.reason IS NOT NULL) AS b',
       stated.id_column, stated.time_column, stated.staging)
     INTO STRICT batch
-    USING format('(%s,0)', first)::tid, format('(%s,0)', past)::tid, stated.batch_rows, floor, coalesce(now + stated.max_ahead, 'infinity'),
+    USING format('(%s,0)', first)::tid, format('(%s,0)', past)::tid, most, floor, coalesce(now + stated.max_ahead, 'infinity'),
           stated.target, stated.id_column, stated.time_column;
   taken := batch.count;
   -- The page of the last row may hold more of them.
-  next := CASE WHEN taken < stated.batch_rows THEN past ELSE split_part(ltrim(batch.last::text, '('), ',', 1)::bigint END;
+  next := CASE WHEN taken < most THEN past ELSE split_part(ltrim(batch.last::text, '('), ',', 1)::bigint END;
   IF taken = 0 THEN
     RETURN;
   END IF;
   SELECT coalesce(array_agg(u.place ORDER BY u.place), '{}') INTO STRICT fresh FROM unnest(batch.firsts, batch.known) AS u(place, known) WHERE NOT u.known;
-  IF may_make AND cardinality(fresh) > 0 THEN
-    missing := attribution._missing_partitions(stated, fresh, batch.oldest, batch.newest, now);
+  IF cardinality(fresh) > 0 THEN
+    missing := attribution._missing_partitions(stated, fresh, batch.oldest, batch.newest, now, tried);
     IF cardinality(missing) > 0 THEN
       RETURN;
     END IF;
@@ -280,9 +282,9 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION attribution._ingest_batch(attribution.ingestion, bigint, bigint, timestamptz, boolean) IS
-'Moves a batch of staged rows from some pages, past excluded; next: the page to go on with. missing: nothing was done, as the
-target lacks partitions that start then.';
+COMMENT ON FUNCTION attribution._ingest_batch(attribution.ingestion, bigint, bigint, integer, timestamptz, timestamptz[]) IS
+'Moves a batch of at most so many staged rows from some pages, past excluded; next: the page to go on with. missing: nothing was done, as the
+target lacks partitions that start then, which were not tried yet.';
 
 CREATE FUNCTION attribution._lock_staging(staging regclass) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
@@ -318,7 +320,7 @@ BEGIN
   IF state ? 'missing' THEN
     PERFORM attribution._attach_partitions(target, ARRAY(SELECT m::timestamptz FROM jsonb_array_elements_text(state -> 'missing') AS m),
       coalesce((SELECT p.granularity FROM attribution.partitioning AS p WHERE p.relation = _ingest_step.target), '1 day'), true);
-    RETURN state - 'missing' || '{"made": true}';
+    RETURN state - 'missing' || jsonb_build_object('tried', coalesce(state -> 'tried', '[]') || (state -> 'missing'));
   END IF;
   -- Whoever else moves rows to this target waits until the end of the transaction.
   SELECT * INTO STRICT progress FROM attribution.ingest_progress AS p WHERE p.target = _ingest_step.target FOR UPDATE;
@@ -347,8 +349,8 @@ BEGIN
     past := pg_relation_size(stated.staging) / current_setting('block_size')::bigint;
     wrap := 0;
   END IF;
-  stated.batch_rows := least(stated.batch_rows, (state ->> 'most')::integer);
-  SELECT * INTO STRICT batch FROM attribution._ingest_batch(stated, first, past, now_is, NOT state ? 'made');
+  SELECT * INTO STRICT batch FROM attribution._ingest_batch(stated, first, past, least(stated.batch_rows, (state ->> 'most')::integer), now_is,
+    ARRAY(SELECT t::timestamptz FROM jsonb_array_elements_text(state -> 'tried') AS t));
   IF cardinality(batch.missing) > 0 THEN
     RETURN state || jsonb_build_object('first', first, 'past', past, 'wrap', wrap, 'missing', to_jsonb(batch.missing));
   END IF;
@@ -357,7 +359,7 @@ BEGIN
     UPDATE attribution.ingest_progress AS p SET next_page = 0 WHERE p.target = _ingest_step.target;
     state := state || '{"done": true}';
   END IF;
-  RETURN state - 'made' || jsonb_build_object('first', batch.next, 'past', past, 'wrap', wrap,
+  RETURN state - 'tried' || jsonb_build_object('first', batch.next, 'past', past, 'wrap', wrap,
       'moved', coalesce((state ->> 'moved')::bigint, 0) + batch.moved, 'duplicates', coalesce((state ->> 'duplicates')::bigint, 0) + batch.duplicates,
       'rejected', coalesce((state ->> 'rejected')::bigint, 0) + batch.rejected)
     || CASE WHEN batch.taken > 0 THEN jsonb_build_object('taken', coalesce((state ->> 'taken')::bigint, 0) + batch.taken) ELSE '{}' END;
