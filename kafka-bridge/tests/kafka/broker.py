@@ -1,9 +1,16 @@
-"""A Kafka broker of one node for tests: KRaft, one listener in plain text and one with TLS and SCRAM, each on a port that is free."""
+"""A Kafka broker of one node for tests: KRaft, one listener in plain text and one with TLS and SCRAM, each on a port that is free.
+
+    kafka-bridge/tests/kafka/broker.py JARS DIRECTORY     prints the address, and ends with its input
+"""
 
 import pathlib
 import signal
 import socket
 import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "faults"))
 
 from bridge import await_that, free_port
 
@@ -97,3 +104,12 @@ class Broker:
 
     def log(self):
         return (self.directory / "log").read_text()
+
+
+if __name__ == "__main__":
+    one = Broker(*sys.argv[1:])
+    try:
+        print(one.address, flush=True)
+        sys.stdin.read()
+    finally:
+        one.end()
