@@ -10,9 +10,11 @@ decisions stored."""
 import contextlib
 import statistics
 import tempfile
+import threading
 import time
 
 import peers
+import psycopg2
 from figure import Figure, Value, WrongAnswer, measures
 from limit import Limit
 from server import Server
@@ -147,6 +149,8 @@ SETTINGS = {"jit": "off", "work_mem": "256MB", "attribution.work_mem": "256MB", 
     Figure("backfill_vs_duckdb", "s", "DuckDB, ASOF JOIN on its own storage.", ratio_target=4),
     Figure("backfill_vs_clickhouse", "s", "ClickHouse (chdb), ASOF JOIN on its own storage.", ratio_target=2),
     Figure("backfill_vs_limit", "s", "The limit: a parallel scan of the touch indexes' pages that only adds up their bytes.", ratio_target=0.2),
+    Figure("backfill_cancel_ms", "ms", "From the cancellation of a backfill to its end, which leaves nothing behind: the longest of several, at"
+           " moments spread over it.", target=100),
     Figure("index_size_vs_btree", "bytes", "The touch indexes of both tables; the peer's are those B-trees.", ratio_target=2))
 def backfill(bench):
     peers.install(bench)
@@ -184,7 +188,38 @@ def backfill(bench):
                 "backfill_vs_duckdb": Value(median["ours"], median["duckdb_asof"]),
                 "backfill_vs_clickhouse": Value(median["ours"], median["clickhouse_asof"]),
                 "backfill_vs_limit": Value(median["ours"], median["limit"]),
+                "backfill_cancel_ms": cancelled(bench, reference, median["ours"]),
                 "index_size_vs_btree": Value(reference.index_bytes("touch"), reference.index_bytes("btree"))}
+
+
+def cancelled(bench, reference, usual):
+    """Backfills that take about so many seconds, cancelled: how long they go on."""
+    server, took, turns = reference.server, [], bench.pick(20, 5)
+    watch = server.connect().cursor()
+    for turn in range(turns):
+        errors = []
+
+        def decide():
+            try:
+                reference.decide(" " + OURS)
+            except psycopg2.errors.QueryCanceled as error:
+                errors.append(error)                                # pylint: disable=cell-var-from-loop
+
+        watch.execute("DROP TABLE IF EXISTS decided")
+        backfill_in_work = threading.Thread(target=decide)
+        backfill_in_work.start()
+        time.sleep(usual * turn / turns)
+        began = time.monotonic()
+        watch.execute("SELECT pg_cancel_backend(%s)", (server.session.get_backend_pid(),))
+        backfill_in_work.join()
+        if errors:                                                  # or it was over already
+            took.append((time.monotonic() - began) * 1000)
+            watch.execute("SELECT to_regclass('decided') IS NULL AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE leader_pid = %s)",
+                          (server.session.get_backend_pid(),))
+            if watch.fetchone() != (True,):
+                raise WrongAnswer("a cancelled backfill left something behind")
+    bench.progress(f"{len(took)} of {turns} cancelled, after {max(took):.1f} ms at most")
+    return Value(max(took), note=f"{len(took)} cancelled; median {statistics.median(took):.1f} ms.")
 
 
 @measures(

@@ -370,6 +370,14 @@ COMMENT ON FUNCTION attribution._ingest_step(regclass, jsonb) IS
 is over. A pass sees all that was committed before it began; in the state, bound: only in the pages before it; most: so many rows
 at a time.';
 
+CREATE FUNCTION attribution._are_conversions(relation regclass) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM attribution.rule AS r JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
+                  WHERE v.conversions = relation)
+$$;
+COMMENT ON FUNCTION attribution._are_conversions(regclass) IS
+'Whether a rule decides the rows of a table. One is decided soon after it has come: better that what explains it is there.';
+
 CREATE FUNCTION attribution._ingestible(target regclass, of_rule text) RETURNS regclass[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -393,8 +401,7 @@ BEGIN
       FROM attribution.ingestion AS i JOIN pg_class AS c ON c.oid = i.target
      WHERE i.target = coalesce(_ingestible.target, i.target)
        AND (of_rule IS NULL OR i.target IN (SELECT attribution._event_tables(of_rule)))
-     ORDER BY EXISTS (SELECT FROM attribution.rule AS r JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
-                       WHERE v.conversions = i.target), i.target::oid
+     ORDER BY attribution._are_conversions(i.target), i.target::oid
   LOOP
     IF NOT found.allowed THEN
       RAISE NOTICE 'passed over %: it belongs to role "%"', found.relation, found.owner;
@@ -486,14 +493,10 @@ DECLARE
   stated record;
 BEGIN
   FOR stated IN
-    SELECT i.target, i.staging, k.are_conversions
+    SELECT i.target, i.staging, attribution._are_conversions(i.target) AS are_conversions
       FROM attribution.ingestion AS i JOIN pg_class AS c ON c.oid = i.target
-     CROSS JOIN LATERAL (
-       SELECT EXISTS (SELECT FROM attribution.rule AS r JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
-                       WHERE v.conversions = i.target) AS are_conversions) AS k
      WHERE i.by_worker
-     -- A conversion is decided soon after it has come: better that what explains it is there.
-     ORDER BY k.are_conversions, i.target::oid
+     ORDER BY are_conversions, i.target::oid
   LOOP
     BEGIN
       pages := pg_relation_size(stated.staging) / current_setting('block_size')::bigint;

@@ -128,6 +128,7 @@ GRANT EXECUTE ON FUNCTION
   attribution._hasten(attribution.ingestion, tid[], timestamptz),
   attribution._missing_partitions(attribution.ingestion, tid[], timestamptz, timestamptz, timestamptz, timestamptz[]),
   attribution._lock_staging(regclass),
+  attribution._are_conversions(regclass),
   attribution._ingestible(regclass, text),
   attribution._begin_pass(timestamptz),
   attribution._is_over(regclass, jsonb),

@@ -1,7 +1,7 @@
 #include "engine/touch_source.hpp"
+#include "engine/wanted.hpp"
 #include "pg/arrays.hpp"
 #include "touch/candidates.hpp"
-#include "touch/key.hpp"
 #include "touch/leaves.hpp"
 
 namespace attribution::engine {
@@ -41,36 +41,11 @@ bool is_virtual_column(Oid table, const std::string &column) {
 
 /// What it takes to tell, without SQL, whether a row's key is a conversion's.
 struct PlainKey {
-  FmgrInfo *equal;
-  Oid collation;
+  pg::Exact exact;
   const BatchColumn *conversion;
   bool by_value;        ///< the conversion's
   AttrNumber attribute; ///< of the table at hand
 };
-
-/// The equality of a pair, if values that are equal are the same to the last bit: then a row's key is no empty value,
-/// as that of the conversion is none. Null if not.
-FmgrInfo *equality_of(const Binding &binding, const Pair &pair) {
-  const Oid touch = pair.touch.type.oid;
-  const Oid conversion = binding.columns[pair.conversion].type.oid;
-  return pg::call([&]() -> FmgrInfo * {
-    const Oid type = getBaseType(touch);
-    if (type != getBaseType(conversion) || type == BPCHAROID) // char(3) and char(5) are equal, but not the same
-      return nullptr;
-    TypeCacheEntry *entry =
-        lookup_type_cache(type, TYPECACHE_HASH_OPFAMILY | TYPECACHE_BTREE_OPFAMILY | TYPECACHE_EQ_OPR_FINFO);
-    if (!OidIsValid(entry->btree_opf) || !OidIsValid(entry->hash_opf) || !OidIsValid(entry->eq_opr) ||
-        entry->eq_opr !=
-            get_opfamily_member(entry->hash_opf, entry->hash_opintype, entry->hash_opintype, HTEqualStrategyNumber))
-      return nullptr;
-    const Oid same =
-        get_opfamily_proc(entry->btree_opf, entry->btree_opintype, entry->btree_opintype, BTEQUALIMAGE_PROC);
-    if (!OidIsValid(same) ||
-        !DatumGetBool(OidFunctionCall1Coll(same, pair.touch.type.collation, ObjectIdGetDatum(entry->btree_opintype))))
-      return nullptr;
-    return &entry->eq_opr_finfo;
-  });
-}
 
 /// The name of the column of `table` that an expression over "touch" is; empty if it is anything else.
 std::string column_of(Oid table, const std::string &expression) {
@@ -119,11 +94,11 @@ bool PlainRows::begin(const Binding &binding, const TierSpec &spec, const BoundT
   if (is_virtual(tier.id) || std::any_of(tier.columns.begin(), tier.columns.end(), is_virtual))
     return false;
   for (const Pair &pair : tier.match) {
-    FmgrInfo *equal = equality_of(binding, pair);
-    if (equal == nullptr)
+    const pg::Type &other = binding.columns[pair.conversion].type;
+    const pg::Exact exact = pg::Exact::of(pair.touch.type, other);
+    if (!exact)
       return false;
-    keys_.push_back({equal, pair.touch.type.collation, &batch_.columns[pair.conversion],
-                     binding.columns[pair.conversion].type.by_value, 0});
+    keys_.push_back({exact, &batch_.columns[pair.conversion], other.by_value, 0});
   }
   if (channels_) {
     channel_ = column_of(tier.touchpoints.oid, binding.spec.channel);
@@ -189,8 +164,7 @@ bool PlainRows::take(const touch::Candidate &candidate, TupleTableSlot *row) noe
   if (is_null(time) || is_null(id) || DatumGetTimestampTz(value(time)) != candidate.time)
     return true;
   for (const PlainKey &key : keys_)
-    if (is_null(key.attribute) || !DatumGetBool(FunctionCall2Coll(key.equal, key.collation, value(key.attribute),
-                                                                  key.conversion->values[candidate.conversion])))
+    if (is_null(key.attribute) || !key.exact.same(value(key.attribute), key.conversion->values[candidate.conversion]))
       return true;
 
   ExecClearTuple(touch_);
@@ -252,10 +226,10 @@ private:
   bool newest_;
   PlainRows plain_;
   bool is_plain_ = false;
-  std::vector<FmgrInfo *> hashes_;   ///< by pair
+  touch::KeyHasher key_{};           ///< of the pairs
   std::vector<touch::Leaf> leaves_;  ///< where the best are first
   std::vector<core::Wanted> wanted_; ///< by hash
-  std::vector<int> hashed_;          ///< the order of columns of these hashes
+  std::vector<int> hashed_;          ///< the order of pairs of these hashes
   std::vector<core::Wanted> still_, next_;
 };
 
@@ -269,9 +243,10 @@ bool Gathering::begin(const std::vector<std::uint32_t> &which) {
   if (tier_.match.empty() || tier_.match.size() >= INDEX_MAX_KEYS)
     return false;
   for (const Pair &pair : tier_.match) {
-    hashes_.push_back(hash_of(binding_, pair));
-    if (hashes_.back() == nullptr)
+    FmgrInfo *hash = hash_of(binding_, pair);
+    if (hash == nullptr)
       return false;
+    key_.column[key_.columns++] = {hash, pair.touch.type.collation};
     sought.columns[sought.count++] = pair.touch.name.c_str();
   }
   wanted_.reserve(which.size());
@@ -326,24 +301,13 @@ void Gathering::choose(const touch::Leaf &leaf) {
 }
 
 void Gathering::hash_keys(const touch::Leaf &leaf) {
-  const std::vector<int> order(leaf.columns, leaf.columns + tier_.match.size());
+  std::vector<int> order(leaf.columns, leaf.columns + tier_.match.size());
   if (order == hashed_)
     return;
-  hashed_ = order;
-  pg::call([&] {
-    for (core::Wanted &wanted : wanted_) {
-      std::uint32_t hash = 0;
-      for (int place : hashed_) {
-        const Pair &pair = tier_.match[static_cast<std::size_t>(place)];
-        const Datum value = batch_.columns[pair.conversion].values[wanted.conversion];
-        hash = core::combine(hash, DatumGetUInt32(FunctionCall1Coll(hashes_[static_cast<std::size_t>(place)],
-                                                                    pair.touch.type.collation, value)));
-      }
-      wanted.hash = core::key_hash(hash);
-    }
+  hashed_ = std::move(order);
+  order_by_key(wanted_, key_, hashed_, [this](std::uint32_t conversion, int place) {
+    return batch_.columns[tier_.match[static_cast<std::size_t>(place)].conversion].values[conversion];
   });
-  std::sort(wanted_.begin(), wanted_.end(),
-            [](const core::Wanted &a, const core::Wanted &b) { return a.hash < b.hash; });
 }
 
 void Gathering::look_into(const touch::Leaf &leaf) {

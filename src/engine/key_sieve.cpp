@@ -1,8 +1,8 @@
 #include "engine/key_sieve.hpp"
 
 #include "engine/queries.hpp"
+#include "engine/wanted.hpp"
 #include "touch/candidates.hpp"
-#include "touch/key.hpp"
 #include "touch/leaves.hpp"
 
 namespace attribution::engine {
@@ -77,9 +77,10 @@ std::vector<char> KeySieve::find_mixed(const Batch &batch, const std::vector<std
   });
   if (leaves == nullptr)
     return {};
-  std::vector<FmgrInfo *> hashes;
+  touch::KeyHasher hasher{};
   for (const Expression &key : binding_.installation_key)
-    hashes.push_back(pg::call([&] { return touch::hash_function(key.type.oid, "installation_key"); }));
+    hasher.column[hasher.columns++] = {pg::call([&] { return touch::hash_function(key.type.oid, "installation_key"); }),
+                                       key.type.collation};
 
   Count entries(batch, keys);
   std::vector<int> hashed;
@@ -87,20 +88,9 @@ std::vector<char> KeySieve::find_mixed(const Batch &batch, const std::vector<std
     std::vector<int> order(leaf.columns, leaf.columns + sought.count);
     if (order != hashed) {
       hashed = std::move(order);
-      pg::call([&] {
-        for (core::Wanted &key : wanted) {
-          std::uint32_t hash = 0;
-          for (const int column : hashed) {
-            const auto place = static_cast<std::size_t>(column);
-            const Datum value = batch.columns[binding_.columns.size() + place].values[keys[key.conversion].front()];
-            hash = core::combine(hash, DatumGetUInt32(FunctionCall1Coll(
-                                           hashes[place], binding_.installation_key[place].type.collation, value)));
-          }
-          key.hash = core::key_hash(hash);
-        }
+      order_by_key(wanted, hasher, hashed, [&](std::uint32_t number, int place) {
+        return batch.columns[binding_.columns.size() + static_cast<std::size_t>(place)].values[keys[number].front()];
       });
-      std::sort(wanted.begin(), wanted.end(),
-                [](const core::Wanted &a, const core::Wanted &b) { return a.hash < b.hash; });
     }
     pg::call([&] { touch::find_entries(leaf.index, wanted, GetActiveSnapshot(), entries); });
   }

@@ -1,8 +1,8 @@
 #include "engine/known.hpp"
 
+#include "engine/wanted.hpp"
 #include "pg/memory.hpp"
 #include "touch/candidates.hpp"
-#include "touch/key.hpp"
 #include "touch/leaves.hpp"
 
 namespace attribution::engine {
@@ -66,18 +66,13 @@ class Search {
 public:
   Search(const Ids &ids, KnownRows &rows, std::vector<char> &known) : ids_(ids), rows_(rows), known_(known) {}
 
-  void hash(FmgrInfo *function, Oid collation) {
+  void begin(const touch::KeyHasher &key) {
     wanted_.reserve(static_cast<std::size_t>(ids_.count));
     for (int i = 0; i < ids_.count; ++i)
       if (!ids_.nulls[i])
         wanted_.push_back({0, static_cast<std::uint32_t>(i), core::kMinusInfinity, core::kInfinity});
-    pg::call([&] {
-      for (core::Wanted &wanted : wanted_)
-        wanted.hash = core::key_hash(
-            core::combine(0, DatumGetUInt32(FunctionCall1Coll(function, collation, ids_.values[wanted.conversion]))));
-    });
-    std::sort(wanted_.begin(), wanted_.end(),
-              [](const core::Wanted &a, const core::Wanted &b) { return a.hash < b.hash; });
+    constexpr int kId[] = {0};
+    order_by_key(wanted_, key, kId, [this](std::uint32_t id, int) { return ids_.values[id]; });
   }
 
   /// Who is found in one partition is not looked for in another.
@@ -138,7 +133,9 @@ bool find_by_index(const IdColumn &column, const Ids &ids, const pg::Type &type,
       [&] { return lookup_type_cache(getBaseType(type.oid), TYPECACHE_HASH_OPFAMILY | TYPECACHE_EQ_OPR_FINFO); });
   KnownRows rows(ids, &entry->eq_opr_finfo, type.collation, known);
   Search search(ids, rows, known);
-  search.hash(pg::call([&] { return touch::hash_function(type.oid, column.id); }), type.collation);
+  touch::KeyHasher key{};
+  key.column[key.columns++] = {pg::call([&] { return touch::hash_function(type.oid, column.id); }), type.collation};
+  search.begin(key);
   for (const touch::Leaf &leaf : std::span(leaves, static_cast<std::size_t>(count)))
     search.look_into(leaf, column.id);
   return true;

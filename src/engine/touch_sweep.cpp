@@ -217,9 +217,7 @@ TouchSweep::TouchSweep(const Binding &binding, Oid reader, core::Channels &chann
     const BoundTier &tier = binding.tiers[number];
     possible_ = binding.spec.tiers[number].predicate.empty() && tier.conflict.empty() && !tier.lookback;
     for (const Pair &pair : tier.match) {
-      const pg::Type &other = binding.columns[pair.conversion].type;
-      const bool same = pg::call([&] { return getBaseType(pair.touch.type.oid) == getBaseType(other.oid); });
-      keys_[number].push_back(same ? pg::Exact::of(pair.touch.type) : pg::Exact());
+      keys_[number].push_back(pg::Exact::of(pair.touch.type, binding.columns[pair.conversion].type));
       possible_ = possible_ && keys_[number].back();
     }
   }

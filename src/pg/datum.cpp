@@ -99,6 +99,10 @@ Exact Exact::of(const Type &type) {
   });
 }
 
+Exact Exact::of(const Type &type, const Type &other) {
+  return call([&] { return getBaseType(type.oid) == getBaseType(other.oid); }) ? of(type) : Exact();
+}
+
 std::string equality(Oid left, Oid right) {
   const char *name = call([&]() -> const char * {
     TypeCacheEntry *entry = lookup_type_cache(getBaseType(left), TYPECACHE_HASH_OPFAMILY);

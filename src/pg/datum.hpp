@@ -51,6 +51,8 @@ struct Exact {
 
   /// Of none if equal values may differ, as 'a' and 'A' do for a type that ignores case.
   static Exact of(const Type &type);
+  /// Nor if the other type is another one.
+  static Exact of(const Type &type, const Type &other);
   explicit operator bool() const noexcept { return equal != nullptr; }
   /// These may raise an ERROR, and are no calls of their own: for use inside PostgreSQL's executor.
   std::uint32_t hashed(Datum value) const { return DatumGetUInt32(FunctionCall1Coll(hash, collation, value)); }
