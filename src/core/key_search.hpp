@@ -51,6 +51,12 @@ public:
       const auto first = w;
       while (w != wanted_.end() && w->hash == first->hash)
         ++w;
+      if (page.is_sorted()) {
+        for (std::size_t i = find_sorted(page, first->hash); i < page.count() && page.hashes()[i] == first->hash; ++i)
+          for (auto each = first; each != w; ++each)
+            offer(page, i, *each, f);
+        continue;
+      }
       const std::size_t count = find_hash(page.hashes(), page.count(), first->hash, found.data());
       for (std::size_t i = 0; i < count; ++i)
         for (auto each = first; each != w; ++each)
@@ -72,6 +78,7 @@ private:
       f(wanted, page.entry(i));
   }
   std::size_t find_any(const BucketPage &page, std::uint16_t *found) const noexcept;
+  static std::size_t find_sorted(const BucketPage &page, std::uint32_t hash) noexcept;
   const Wanted *first_of(std::uint32_t hash) const noexcept;
   // The hashes of a bucket have their upper bits in common.
   static std::uint32_t bit_of(std::uint32_t hash) noexcept { return hash % kFilterBits; }

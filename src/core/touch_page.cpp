@@ -9,7 +9,8 @@ bool BucketPage::is_sound() const noexcept {
   if (h.kind != PageKind::bucket || h.count > capacity(size_) || h.low > h.high || h.depth == 0)
     return false;
   for (std::size_t i = 0; i < count(); ++i)
-    if (!covers(hashes()[i]) || time(i) < h.oldest || time(i) > h.newest)
+    if (!covers(hashes()[i]) || time(i) < h.oldest || time(i) > h.newest ||
+        (is_sorted() && i > 0 && hashes()[i] < hashes()[i - 1]))
       return false;
   return true;
 }
@@ -42,7 +43,17 @@ std::size_t BucketPageWriter::append(std::span<const TouchEntry> entries) noexce
     h.newest = std::max(h.newest, entries[i].time);
   }
   h.count = static_cast<std::uint16_t>(h.count + some);
+  if (some > 0)
+    h.flags &= static_cast<std::uint16_t>(~kIsSorted);
   return some;
+}
+
+std::size_t BucketPageWriter::fill(std::span<TouchEntry> entries) noexcept {
+  const std::span<TouchEntry> some = entries.first(std::min(room(), entries.size()));
+  std::sort(some.begin(), some.end(), [](const TouchEntry &a, const TouchEntry &b) { return a.hash < b.hash; });
+  append(some);
+  header().flags |= kIsSorted;
+  return some.size();
 }
 
 void DirectoryPage::begin(std::uint32_t low, std::uint32_t high) const noexcept {

@@ -28,7 +28,7 @@ struct BucketHeader {
   std::uint32_t high;  ///< the last one
   std::uint32_t older; ///< the next page of the chain; kNoBlock ends it
   std::uint16_t depth; ///< how many pages the chain had when this one became its head, itself included; 65535: or more
-  std::uint16_t flags; ///< kIsHead
+  std::uint16_t flags; ///< kIsHead, kIsSorted
   Micros oldest;       ///< no entry of this page has an earlier time,
   Micros newest;       ///< or a later one;
   Micros older_newest; ///< and none of the pages behind it a later one than this
@@ -37,6 +37,8 @@ static_assert(sizeof(BucketHeader) == 48);
 
 /// The chain's first page, the only one that takes entries.
 inline constexpr std::uint16_t kIsHead = 1;
+/// The entries lie in the order of their hashes: so does a page that was written as a whole, until others are added.
+inline constexpr std::uint16_t kIsSorted = 2;
 
 /// Reads a page of entries. The hashes lie one after another behind the header, the times and places of the rows at the
 /// page's end, the last one first; what is between is unused. A search reads the hashes alone: 4 bytes an entry of 18.
@@ -53,6 +55,7 @@ public:
   std::size_t count() const noexcept { return header().count; }
   std::size_t room() const noexcept { return capacity(size_) - count(); }
   bool covers(std::uint32_t hash) const noexcept { return header().low <= hash && hash <= header().high; }
+  bool is_sorted() const noexcept { return (header().flags & kIsSorted) != 0; }
 
   const std::uint32_t *hashes() const noexcept {
     return reinterpret_cast<const std::uint32_t *>(contents_ + sizeof(BucketHeader));
@@ -98,6 +101,8 @@ public:
   void put_before(std::uint32_t block, const BucketHeader &older) noexcept;
   /// Adds as many entries as there is room for; returns how many.
   std::size_t append(std::span<const TouchEntry> entries) noexcept;
+  /// The same to a page without entries, in the order of hashes, into which it puts those that it takes.
+  std::size_t fill(std::span<TouchEntry> entries) noexcept;
   /// Removes the entries that `is_dead` names; the others keep their order. The times of the header stay as they are:
   /// they are bounds. Returns how many are gone.
   template <class F> std::size_t remove(F is_dead) {

@@ -280,7 +280,7 @@ std::uint32_t next_stamp(Relation index) {
 }
 
 BlockNumber write_chain(Relation index, std::uint32_t low, std::uint32_t high, std::uint32_t stamp,
-                        const core::TouchEntry *entries, std::size_t count) {
+                        core::TouchEntry *entries, std::size_t count) {
   BlockNumber head = InvalidBlockNumber;
   core::BucketHeader older{};
   for (std::size_t at = 0; at < count;) {
@@ -291,9 +291,9 @@ BlockNumber write_chain(Relation index, std::uint32_t low, std::uint32_t high, s
     bucket.begin(low, high, stamp);
     if (head != InvalidBlockNumber)
       bucket.put_before(head, older);
-    at += bucket.append({entries + at, count - at});
+    at += bucket.fill({entries + at, count - at});
     if (at < count)
-      bucket.header().flags = 0;
+      bucket.header().flags &= static_cast<std::uint16_t>(~core::kIsHead);
     older = bucket.header();
     close_page(page);
     change.finish();

@@ -78,10 +78,10 @@ void write_entries(Relation index, const core::TouchEntry *entries, std::size_t 
 /// The head of a chain, locked exclusively, if it is still that; else InvalidBuffer.
 Buffer lock_head(Relation index, const Place &place);
 
-/// Writes a chain of pages with these entries, oldest first, that nobody knows of yet. Returns its head; none for no
-/// entries.
+/// Writes a chain of pages with these entries, oldest first, that nobody knows of yet. Those of a page are then in the
+/// order of hashes. Returns its head; none for no entries.
 BlockNumber write_chain(Relation index, std::uint32_t low, std::uint32_t high, std::uint32_t stamp,
-                        const core::TouchEntry *entries, std::size_t count);
+                        core::TouchEntry *entries, std::size_t count);
 
 /// A new stamp.
 std::uint32_t next_stamp(Relation index);

@@ -65,8 +65,7 @@ void take_row(Relation, ItemPointer row, Datum *values, bool *nulls, bool, void 
 }
 
 /// Writes the bucket of the range first .. last.
-void add_bucket(Build &build, std::uint32_t first, std::uint32_t last, const core::TouchEntry *entries,
-                std::size_t count) {
+void add_bucket(Build &build, std::uint32_t first, std::uint32_t last, core::TouchEntry *entries, std::size_t count) {
   Buckets &buckets = build.buckets;
   if (buckets.count == buckets.room) {
     buckets.room *= 2;

@@ -137,7 +137,8 @@ void build(Input &input) {
         entry = {input.take<std::int8_t>(), std::clamp(take_hash(input), low, high), input.take<std::uint32_t>(),
                  input.take<std::uint16_t>()};
       const std::size_t room = page.room();
-      const std::size_t put = page.append(some);
+      const bool whole = page.count() == 0 && input.take<std::uint8_t>() % 2 == 0;
+      const std::size_t put = whole ? page.fill(some) : page.append(some);
       demand(put == std::min(room, some.size()), "as many are put as there is room for");
       expected.insert(expected.end(), some.begin(), some.begin() + static_cast<std::ptrdiff_t>(put));
     }
@@ -160,7 +161,10 @@ void harm(Input &input) {
     std::vector<TouchEntry> some(input.below(500));
     for (TouchEntry &entry : some)
       entry = {input.take<std::int8_t>(), take_hash(input), 1, 1};
-    page.append(some);
+    if (input.take<std::uint8_t>() % 2 == 0)
+      page.fill(some);
+    else
+      page.append(some);
     for (std::size_t i = input.below(20); i > 0; --i) // mostly in the header
       contents.bytes()[input.take<std::uint8_t>() % 2 == 0 ? input.below(48) : input.below(contents.size())] =
           input.take<std::byte>();

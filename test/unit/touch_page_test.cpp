@@ -86,6 +86,31 @@ TEST(BucketPage, GivesBackWhatItTook) {
   EXPECT_EQ(page.header().newest, std::max_element(expected.begin(), expected.end(), is_older)->time);
 }
 
+TEST(BucketPage, IsInOrderUntilMoreComes) {
+  Random random(7);
+  Contents contents;
+  BucketPageWriter page = contents.bucket();
+  page.begin(1000, 2000, 1);
+  std::vector<TouchEntry> entries = random_entries(random, 700, 1000, 2000);
+  const std::vector<TouchEntry> left(entries.begin() + static_cast<std::ptrdiff_t>(BucketPage::capacity(kSize)),
+                                     entries.end());
+  const std::size_t taken = page.fill(entries);
+  EXPECT_EQ(taken, BucketPage::capacity(kSize));
+  EXPECT_TRUE(page.is_sorted());
+  EXPECT_TRUE(page.is_sound());
+  EXPECT_EQ(std::vector(entries.begin() + static_cast<std::ptrdiff_t>(taken), entries.end()), left);
+  entries.resize(taken);
+  EXPECT_EQ(entries_of(page), entries);
+  EXPECT_EQ(page.append(left), 0U);
+  EXPECT_TRUE(page.is_sorted());
+  page.remove([](const TouchEntry &e) { return e.block % 3 == 0; });
+  EXPECT_TRUE(page.is_sorted());
+  EXPECT_TRUE(page.is_sound());
+  page.append(std::vector{entry(1000, 5)});
+  EXPECT_FALSE(page.is_sorted());
+  EXPECT_TRUE(page.is_sound());
+}
+
 TEST(BucketPage, TimesAtTheEndsOfTheRange) {
   Contents contents;
   BucketPageWriter page = contents.bucket();
@@ -160,6 +185,11 @@ TEST(BucketPage, SaysWhenItIsNotSound) {
   EXPECT_FALSE(sound_after([](BucketPageWriter &page) { page.header().oldest = 6; }));
   EXPECT_FALSE(sound_after([](BucketPageWriter &page) { page.header().newest = 5; }));
   EXPECT_FALSE(sound_after([](BucketPageWriter &page) { page.header().depth = 0; }));
+  EXPECT_TRUE(sound_after([](BucketPageWriter &page) { page.header().flags |= kIsSorted; }));
+  EXPECT_FALSE(sound_after([](BucketPageWriter &page) {
+    page.append(std::vector{entry(15, 5)});
+    page.header().flags |= kIsSorted;
+  }));
 }
 
 TEST(Directory, FindsTheBucketOfEveryHash) {
@@ -307,7 +337,13 @@ TEST(KeySearch, FindsWhatFitsAndNothingElse) {
     const std::uint32_t low = static_cast<std::uint32_t>(random() % 1'000'000);
     const std::uint32_t high = low + static_cast<std::uint32_t>(random() % 200);
     page.begin(low, high, 1);
-    page.append(random_entries(random, random() % 460, low, high));
+    // Evenly spread over the range, or over some part of it; in order or not.
+    const std::uint32_t first = low + static_cast<std::uint32_t>(random() % (high - low + 1));
+    std::vector<TouchEntry> entries = random_entries(random, random() % 460, random() % 2 == 0 ? low : first, high);
+    if (random() % 2 == 0)
+      page.fill(entries);
+    else
+      page.append(entries);
     std::vector<Wanted> wanted;
     for (std::uint64_t i = random() % 30; i > 0; --i) {
       const Micros since = static_cast<Micros>(random() % 1200) - 600;
