@@ -3,6 +3,7 @@
 #include "engine/expression.hpp"
 #include "engine/given.hpp"
 #include "engine/queries.hpp"
+#include "pg/by_index.hpp"
 
 namespace attribution::engine {
 
@@ -60,6 +61,9 @@ void Claimed::shorten(std::uint32_t conversions) {
 
 void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Claimed &claimed) {
   const std::vector<std::uint32_t> all = all_of(claims.size());
+  // A hash join reads the table. (2,000 of 52,000: 7.4 ms, by the index 2.1.) Without an index it is the way all the
+  // same.
+  const pg::ByIndex by_index("enable_hashjoin");
   const pg::Plan plan =
       pg::Plan::kept(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID},
                      planning_for(claims.size()));

@@ -12,11 +12,14 @@ namespace attribution::pg {
 /// and 5.8 s.)
 class ByIndex {
 public:
-  ByIndex() {
-    call([this] {
+  /// `besides`: another way that is not to be gone, where each row has an index to be found by.
+  explicit ByIndex(const char *besides = nullptr) {
+    call([this, besides] {
       nest_level_ = NewGUCNestLevel();
       for (const char *way : {"enable_seqscan", "enable_mergejoin", "enable_sort"})
         pin(way, "off");
+      if (besides != nullptr)
+        pin(besides, "off");
       pin("max_parallel_workers_per_gather", "0");
     });
   }
