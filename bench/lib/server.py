@@ -13,6 +13,20 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 HONEST = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "1GB", "max_wal_size": "4GB"}
 
 
+HUGE_PAGES = pathlib.Path("/proc/sys/vm/nr_hugepages")
+
+
+def reserve_huge_pages(shared_buffers):
+    """For so many GB and what else is shared, as a machine for a database is set up; PostgreSQL takes them where there are any. Returns how
+    many there were before; None: it is not allowed, and the server does without."""
+    try:
+        before = HUGE_PAGES.read_text()
+        HUGE_PAGES.write_text(str(int(before) + int(shared_buffers.removesuffix("GB")) * 545 + 64))
+        return before
+    except OSError:
+        return None
+
+
 class Server:
     """With the extension, and a database of its own. `settings`: what the figure needs beside HONEST."""
 
@@ -20,6 +34,7 @@ class Server:
         self.settings = {**HONEST, **settings}
 
     def __enter__(self):
+        self.huge_pages = reserve_huge_pages(self.settings["shared_buffers"])
         options = [part for name, value in self.settings.items() for part in ("--conf", f"{name} = '{value}'")]
         # The server ends when its standard input does; its log is shown if the word comes.
         self.process = subprocess.Popen(
@@ -40,6 +55,8 @@ class Server:
             self.process.communicate("failed\n" if failure else "")
         except BrokenPipeError:
             self.process.wait()
+        if self.huge_pages is not None:
+            HUGE_PAGES.write_text(self.huge_pages)
 
     def connect(self):
         """Another session; every statement is a transaction."""
