@@ -38,8 +38,12 @@ void add_cells(const std::string &time, core::Micros since, core::Micros until, 
   for (int i = 1; i < slot.nvalues; ++i) {
     const core::Micros from = DatumGetTimestampTz(slot.values[i - 1]);
     const core::Micros to = DatumGetTimestampTz(slot.values[i]);
-    if (to >= since && from < until)
-      cells.push_back({to, rows / (slot.nvalues - 1)});
+    if (to < since || from >= until)
+      continue;
+    // Of a cell at an end of the range its part.
+    const double all = static_cast<double>(to) - static_cast<double>(from);
+    const double part = static_cast<double>(std::min(to, until)) - static_cast<double>(std::max(from, since));
+    cells.push_back({to, rows / (slot.nvalues - 1) * (all > 0 ? part / all : 1)});
   }
   pg::call([&] { free_attstatsslot(&slot); });
 }
