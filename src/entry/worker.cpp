@@ -19,6 +19,10 @@ constexpr core::Micros kLongestRun = 60 * kSecond;
 constexpr core::Micros kIdle = 15 * kSecond;
 /// When to look again for what others have locked.
 constexpr core::Micros kPatience = kSecond;
+/// Ingesting and deciding take turns about so long, where there is enough of both to do: an event waits for one or two,
+/// and the longer they are the larger are the batches. (Checkouts: 28,000 events/s with turns of 0.2 s, 31,700 with
+/// these, 36,000 with 1 s; 99 % decided within 0.8, 0.9 and 1.4 s at half of the rate.)
+constexpr core::Micros kTurn = kSecond / 2;
 /// At most so many rows are moved by a transaction: nothing is decided meanwhile.
 constexpr std::int32_t kMostRows = 10'000;
 /// So long conversions wait while more than that is staged of touchpoints.
@@ -193,12 +197,12 @@ public:
     std::erase_if(round_, [&](const Staged &staged) { return is_off(staged.table); });
   }
 
-  /// Moves what is staged, for about as long as `kPatience`. Returns when to look again: at once, if it was anything.
+  /// Moves what is staged, for about as long as `kTurn`. Returns when to look again: at once, if it was anything.
   ///
   /// In rounds: touchpoints first, then conversions, as far as either was staged when the round began. So a flood of
   /// the ones does not keep back the others, and conversions don't come long before the touchpoints that explain them.
   core::Micros work() {
-    const core::Micros end = GetCurrentTimestamp() + kPatience;
+    const core::Micros end = GetCurrentTimestamp() + kTurn;
     bool more = false;
     if (round_.empty()) {
       round_ = agenda_;
@@ -420,8 +424,8 @@ private:
     return OidIsValid(extension);
   }
 
-  /// Step by step, the rules in turn, for a second, until nothing is due or something new is. `next`: when to look
-  /// again.
+  /// Step by step, the rules in turn, for about as long as `kTurn`, until nothing is due or something new is. `next`:
+  /// when to look again.
   void work_off(core::Micros now, core::Micros &next) {
     std::vector<Due> rest;
     for (const Due &due : agenda_)
@@ -430,9 +434,10 @@ private:
     if (!rest.empty())
       entry::set_state(line_, entry::WorkerState::running);
     bool worked = false;
+    const core::Micros began = GetCurrentTimestamp();
     const auto is_interrupted = [&] {
       // What falls due meanwhile, a rule's back-off that ends, and the look at everything must not wait for its end.
-      return ConfigReloadPending || entry::has_work(line_) || GetCurrentTimestamp() > now + kPatience;
+      return ConfigReloadPending || entry::has_work(line_) || GetCurrentTimestamp() > began + kTurn;
     };
     while (!rest.empty() && !(worked && is_interrupted())) {
       for (Due &due : rest) {
