@@ -543,10 +543,12 @@ void end(Json &json, int place, Time received) {
   json.text("received_at", std::to_string(received / kMillisecond));
 }
 
-// What is of one device goes one way, as far as it says who it is.
+// What is of one device goes one way, as far as it says who it is. All that says it is nobody's would be too much for
+// one partition of an embedded broker.
 void send(const char *topic, const std::string &ifa, const Device &device, Json &&json) {
+  static const std::string nobody = uuid_text(Uuid{});
   const std::string payload = std::move(json).done();
-  std::printf("%s\t%s\t%s\n", topic, device.ifa == Uuid{} ? device.ip.c_str() : ifa.c_str(), payload.c_str());
+  std::printf("%s\t%s\t%s\n", topic, ifa.empty() || ifa == nobody ? device.ip.c_str() : ifa.c_str(), payload.c_str());
 }
 
 void send(const char *topic, const Touch &touch) {
