@@ -156,8 +156,9 @@ BEGIN
   IF any_changed THEN
     PERFORM attribution._wake(now);
   END IF;
-  -- It may take one twentieth of the time.
-  UPDATE attribution.ingest_progress AS p SET hasten_at = clock_timestamp() + 19 * (clock_timestamp() - began) WHERE p.target = stated.target;
+  -- It may take one twentieth of the time; but after a flood it is tried again within a minute.
+  UPDATE attribution.ingest_progress AS p SET hasten_at = clock_timestamp() + least(19 * (clock_timestamp() - began), interval '1 minute')
+    WHERE p.target = stated.target;
 END
 $$;
 COMMENT ON FUNCTION attribution._hasten(attribution.ingestion, tid[], timestamptz) IS
