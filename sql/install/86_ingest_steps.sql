@@ -8,6 +8,10 @@ LANGUAGE c STABLE COST 100000 AS 'MODULE_PATHNAME', 'attribution_known';
 COMMENT ON FUNCTION attribution._known(regclass, name, name, anyarray) IS
 'For each id, whether a table has a row with it, whatever its time: by touch indexes on (id, time) where all partitions have one.';
 
+CREATE FUNCTION attribution._is_among(place tid, places tid[]) RETURNS boolean
+LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'attribution_is_among';
+COMMENT ON FUNCTION attribution._is_among(tid, tid[]) IS 'Whether a place is one of some that are in order.';
+
 CREATE FUNCTION attribution._ingest_as_owner(target regclass, state jsonb) RETURNS jsonb
 LANGUAGE c AS 'MODULE_PATHNAME', 'attribution_ingest_as_owner';
 COMMENT ON FUNCTION attribution._ingest_as_owner(regclass, jsonb) IS 'What _ingest_step() does, with the rights of the target''s owner.';
@@ -50,7 +54,7 @@ BEGIN
     BEGIN
       code := NULL;
       -- Between two places, so that no more is read than that: for so many places PostgreSQL may take to reading the whole table.
-      EXECUTE format('INSERT INTO %s (%s) SELECT %2$s FROM %3$s AS s WHERE s.ctid = ANY ($1) AND s.ctid >= $2 AND s.ctid <= $3',
+      EXECUTE format('INSERT INTO %s (%s) SELECT %2$s FROM %3$s AS s WHERE attribution._is_among(s.ctid, $1) AND s.ctid >= $2 AND s.ctid <= $3',
                      stated.target, columns, stated.staging)
         USING places[at:at + most - 1], places[at], places[least(at + most - 1, cardinality(places))];
       GET DIAGNOSTICS count = ROW_COUNT;
@@ -111,7 +115,7 @@ DECLARE
   most CONSTANT integer := 10000;
   began timestamptz := clock_timestamp();
   reader record;
-  span record;
+  late_ones record;
   changed bigint;
   any_changed boolean := false;
 BEGIN
@@ -120,10 +124,10 @@ BEGIN
                     WHERE t.touchpoints = stated.target) THEN
     RETURN;
   END IF;
-  EXECUTE format('SELECT count(*) AS count, min(s.%1$I) AS since, max(s.%1$I) AS until FROM %2$s AS s
-                   WHERE s.ctid = ANY ($1) AND s.ctid >= $3 AND s.ctid <= $4 AND s.%1$I < $2', stated.time_column, stated.staging)
-    INTO STRICT span USING places, now - late, places[1], places[cardinality(places)];
-  IF span.count NOT BETWEEN 1 AND most THEN
+  EXECUTE format('SELECT array_agg(s.ctid ORDER BY s.ctid) AS places, min(s.%1$I) AS since, max(s.%1$I) AS until FROM %2$s AS s
+                   WHERE attribution._is_among(s.ctid, $1) AND s.ctid >= $3 AND s.ctid <= $4 AND s.%1$I < $2', stated.time_column, stated.staging)
+    INTO STRICT late_ones USING places, now - late, places[1], places[cardinality(places)];
+  IF late_ones.places IS NULL OR cardinality(late_ones.places) > most THEN
     RETURN;
   END IF;
   FOR reader IN
@@ -140,16 +144,16 @@ BEGIN
        AND NOT EXISTS (SELECT FROM unnest(t.match) AS m WHERE m NOT IN (SELECT e.attname FROM attribution._event_columns(stated.staging) AS e))
   LOOP
     -- A run that has one in its hands will decide it with what it sees; its next rung comes.
-    EXECUTE format('UPDATE %1$s AS p SET due = $5 WHERE p.conversion_id IN (
+    EXECUTE format('UPDATE %1$s AS p SET due = $4 WHERE p.conversion_id IN (
         SELECT o.conversion_id FROM %1$s AS o
-         WHERE o.arrived_at IS NOT NULL AND o.due > $5 AND o.due < ''infinity'' AND o.conversion_time BETWEEN $3 AND $4
+         WHERE o.arrived_at IS NOT NULL AND o.due > $4 AND o.due < ''infinity'' AND o.conversion_time BETWEEN $2 AND $3
            AND EXISTS (SELECT FROM %2$s AS c JOIN %3$s AS s ON %4$s
-                        WHERE c.%5$I = o.conversion_id AND c.%6$I = o.conversion_time AND s.ctid = ANY ($1) AND s.ctid >= $8 AND s.ctid <= $9 AND s.%7$I < $2
-                          AND s.%7$I <= c.%6$I + $6 AND s.%7$I >= c.%6$I - $7)
+                        WHERE c.%5$I = o.conversion_id AND c.%6$I = o.conversion_time AND attribution._is_among(s.ctid, $1) AND s.ctid >= $7 AND s.ctid <= $8
+                          AND s.%7$I <= c.%6$I + $5 AND s.%7$I >= c.%6$I - $6)
          FOR UPDATE OF o SKIP LOCKED)',
         reader.pending, reader.conversions, stated.staging, reader.condition, reader.id_column, reader.time_column, stated.time_column)
-      USING places, now - late, span.since - reader.skew, span.until + reader.lookback, now, reader.skew, reader.lookback,
-            places[1], places[cardinality(places)];
+      USING late_ones.places, late_ones.since - reader.skew, late_ones.until + reader.lookback, now, reader.skew, reader.lookback,
+            late_ones.places[1], late_ones.places[cardinality(late_ones.places)];
     GET DIAGNOSTICS changed = ROW_COUNT;
     any_changed := any_changed OR changed > 0;
   END LOOP;
@@ -187,7 +191,8 @@ BEGIN
   step := coalesce(step, '1 day');
   EXECUTE format('SELECT coalesce(array_agg(d.start), ''{}'') FROM (
       SELECT m.start FROM (SELECT DISTINCT attribution._partition_start(i.minute, $3) AS start FROM (
-          SELECT DISTINCT date_trunc(''minute'', s.%1$I) AS minute FROM %2$s AS s WHERE s.ctid = ANY ($1) AND s.ctid >= $6 AND s.ctid <= $7 AND NOT $2 @> s.%1$I
+          SELECT DISTINCT date_trunc(''minute'', s.%1$I) AS minute FROM %2$s AS s
+                            WHERE attribution._is_among(s.ctid, $1) AND s.ctid >= $6 AND s.ctid <= $7 AND NOT $2 @> s.%1$I
             AND s.%1$I >= ''4700-01-01 BC'' AND s.%1$I < ''294000-01-01'') AS i) AS m
        WHERE NOT $2 && tstzrange(m.start, m.start + $3) AND m.start <> ALL ($8)
        ORDER BY abs(extract(epoch FROM m.start - $4)) LIMIT $5) AS d', stated.time_column, stated.staging)
@@ -230,7 +235,7 @@ BEGIN
     firsts AS MATERIALIZED (SELECT DISTINCT ON (r.id) r.place, r.id, r.at FROM right_ones AS r ORDER BY r.id, r.at, r.place)
     SELECT t.count, t.places, t.first, t.last, f.count AS different, f.places AS firsts, f.oldest, f.newest, b.places AS bad, b.reasons,
         CASE WHEN f.count > 0 THEN attribution._known($6, $7, $8, f.ids) END AS known
-      FROM (SELECT count(*), array_agg(t.place) AS places, min(t.place) AS first, max(t.place) AS last FROM taken AS t) AS t,
+      FROM (SELECT count(*), array_agg(t.place ORDER BY t.place) AS places, min(t.place) AS first, max(t.place) AS last FROM taken AS t) AS t,
            (SELECT count(*), array_agg(f.place) AS places, array_agg(f.id) AS ids, min(f.at) AS oldest, max(f.at) AS newest FROM firsts AS f) AS f,
            (SELECT coalesce(array_agg(j.place), ''{}'') AS places, array_agg(j.reason) AS reasons FROM judged AS j WHERE j.reason IS NOT NULL) AS b',
       stated.id_column, stated.time_column, stated.staging)
@@ -265,7 +270,7 @@ BEGIN
     rejected := rejected + cardinality(batch.bad);
   END IF;
   duplicates := taken - moved - rejected;
-  EXECUTE format('DELETE FROM %s AS s WHERE s.ctid = ANY ($1) AND s.ctid >= $2 AND s.ctid <= $3', stated.staging)
+  EXECUTE format('DELETE FROM %s AS s WHERE attribution._is_among(s.ctid, $1) AND s.ctid >= $2 AND s.ctid <= $3', stated.staging)
     USING batch.places, batch.first, batch.last;
 
   UPDATE attribution.ingest_progress AS p

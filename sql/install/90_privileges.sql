@@ -119,6 +119,7 @@ GRANT EXECUTE ON FUNCTION
   attribution._id_column_of(regclass),
   attribution._event_tables(text),
   attribution._known(regclass, name, name, anyarray),
+  attribution._is_among(tid, tid[]),
   attribution._ingest_as_owner(regclass, jsonb),
   attribution._ingest_step(regclass, jsonb),
   attribution._ingest_batch(attribution.ingestion, bigint, bigint, integer, timestamptz, timestamptz[]),

@@ -6,6 +6,7 @@
 
 extern "C" {
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_known);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_is_among);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_ingest_as_owner);
 }
 
@@ -34,6 +35,21 @@ Datum attribution_known(PG_FUNCTION_ARGS) {
       return PointerGetDatum(
           construct_array(values.data(), static_cast<int>(values.size()), BOOLOID, 1, true, TYPALIGN_CHAR));
     });
+  });
+}
+
+// _is_among(place, places): whether a place is one of some that are in order. `ctid = ANY (places)` says the same, but the planner
+// looks at every one of these constants: 17 ms for 50,000, four times a batch, a tenth of all that a batch took.
+Datum attribution_is_among(PG_FUNCTION_ARGS) {
+  return pg::boundary([&] {
+    const auto *place = reinterpret_cast<ItemPointerData *>(DatumGetPointer(entry::required(fcinfo, 0, "place")));
+    const Datum datum = entry::required(fcinfo, 1, "places");
+    const ArrayType *array = pg::call([&] { return DatumGetArrayTypeP(datum); });
+    const auto *places = reinterpret_cast<ItemPointerData *>(ARR_DATA_PTR(array));
+    const int count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+    return BoolGetDatum(std::binary_search(places, places + count, *place, [](ItemPointerData a, ItemPointerData b) {
+      return ItemPointerCompare(&a, &b) < 0;
+    }));
   });
 }
 
