@@ -3,7 +3,10 @@
 namespace attribution::core {
 
 Shortlists::Shortlists(const Rule &rule, Keep keep, std::uint32_t conversions, std::pmr::memory_resource *memory)
-    : path_(rule.path), model_(rule.model.kind), keep_(keep), heads_(conversions, kNone, memory), nodes_(memory) {}
+    : path_(rule.path), model_(rule.model.kind), keep_(keep), heads_(conversions, kNone, memory), nodes_(memory) {
+  if (keep == Keep::winners)
+    nodes_.reserve(conversions);
+}
 
 int Shortlists::compare(const Touch &touch, const Touch &kept) const noexcept {
   if (path_ == PathKind::first_match && touch.tier != kept.tier)

@@ -44,6 +44,8 @@ Datum Type::parse(const char *text) const {
 }
 
 Datum Type::copy(Datum value) const {
+  if (by_value)
+    return value;
   return call([&] { return datumCopy(value, by_value, length); });
 }
 
@@ -62,6 +64,8 @@ Oid Type::array_oid() const {
 std::size_t Type::size(Datum value) const {
   if (by_value)
     return sizeof(Datum);
+  if (length > 0)
+    return static_cast<std::size_t>(length);
   return call([&] { return length == -1 ? toast_raw_datum_size(value) : datumGetSize(value, by_value, length); });
 }
 
