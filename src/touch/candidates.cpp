@@ -12,6 +12,19 @@ std::uint64_t place_of(const ItemPointerData &row) {
   return std::uint64_t{ItemPointerGetBlockNumberNoCheck(&row)} << 16 | ItemPointerGetOffsetNumberNoCheck(&row);
 }
 
+/// Has the page of a heap at hand, the short way: without a look at whether it could be pruned, which whoever updates its
+/// rows takes.
+void turn_to(IndexFetchTableData *fetch, BlockNumber block) {
+  Buffer &at_hand = reinterpret_cast<IndexFetchHeapData *>(fetch)->xs_cbuf;
+  if (BufferIsValid(at_hand)) {
+    if (BufferGetBlockNumber(at_hand) == block)
+      return;
+    ReleaseBuffer(at_hand);
+    at_hand = InvalidBuffer;
+  }
+  at_hand = read_recent(fetch->rel, block);
+}
+
 } // namespace
 
 Candidates::Candidates(std::uint32_t conversions, bool newest, std::uint32_t most, std::size_t bytes)
@@ -73,20 +86,32 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
   MemoryContext outer = MemoryContextSwitchTo(one_row);
   const BlockNumber blocks = RelationGetNumberOfBlocks(table);
   constexpr std::size_t kAhead = 8;
+  // Another access method keeps its rows in ways of its own.
+  const bool is_heap = table->rd_tableam == GetHeapamTableAmRoutine();
   std::size_t kept = 0;
   ItemPointerData asked{};
   bool found = false;
   for (std::size_t i = 0; i < count_; ++i) {
     CHECK_FOR_INTERRUPTS();
-    if (taker != nullptr && i + kAhead < count_)
-      taker->expect(list_[i + kAhead]);
+    if (is_heap && i + 2 * kAhead < count_)
+      fetch_line_pointer(table, list_[i + 2 * kAhead].row);
+    if (i + kAhead < count_) {
+      if (is_heap)
+        fetch_row(table, list_[i + kAhead].row);
+      if (taker != nullptr)
+        taker->expect(list_[i + kAhead]);
+    }
     Candidate &candidate = list_[i];
     if (i == 0 || !ItemPointerEquals(&asked, &candidate.row)) {
       asked = candidate.row;
       ItemPointerData row = asked;
       bool again = false;
-      found = ItemPointerGetBlockNumber(&row) < blocks &&
-              table_index_fetch_tuple(fetch, &row, snapshot, slot, &again, nullptr);
+      found = ItemPointerGetBlockNumber(&row) < blocks;
+      if (found) {
+        if (is_heap)
+          turn_to(fetch, ItemPointerGetBlockNumber(&row));
+        found = table_index_fetch_tuple(fetch, &row, snapshot, slot, &again, nullptr);
+      }
     } else if (list_[i].conversion == list_[i - 1].conversion)
       continue; // its bucket was gone through twice
     if (!found)

@@ -328,6 +328,26 @@ TEST(KeySearch, BothWaysFindTheSame) {
   }
 }
 
+TEST(KeySearch, PutsThemInOrder) {
+  Random random(8);
+  const auto is_less = [](const Wanted &a, const Wanted &b) { return a.hash < b.hash; };
+  for (const std::uint32_t count : {0, 1, 2, 300, 2047, 2048, 2049, 20'000})
+    for (const std::uint32_t keys : {1U, 70U, 100'000U, UINT32_MAX}) {
+      std::vector<Wanted> wanted;
+      for (std::uint32_t i = 0; i < count; ++i)
+        wanted.push_back({static_cast<std::uint32_t>(random() % keys) * (UINT32_MAX / keys), i, i, -1});
+      const std::vector<Wanted> before = wanted;
+      sort_by_hash(wanted);
+      ASSERT_TRUE(std::is_sorted(wanted.begin(), wanted.end(), is_less));
+      // Nobody is lost, and all are who they were.
+      std::sort(wanted.begin(), wanted.end(), [](const Wanted &a, const Wanted &b) { return a.conversion < b.conversion; });
+      ASSERT_EQ(wanted.size(), before.size());
+      for (std::uint32_t i = 0; i < count; ++i)
+        ASSERT_EQ(std::tie(wanted[i].hash, wanted[i].conversion, wanted[i].since),
+                  std::tie(before[i].hash, before[i].conversion, before[i].since));
+    }
+}
+
 TEST(KeySearch, FindsWhatFitsAndNothingElse) {
   // Few who look and many, for few keys and many, some of them for the same; against a search of all pairs.
   Random random(6);
@@ -350,7 +370,7 @@ TEST(KeySearch, FindsWhatFitsAndNothingElse) {
       wanted.push_back({low + static_cast<std::uint32_t>(random() % (high - low + 1)), static_cast<std::uint32_t>(i),
                         since, since + static_cast<Micros>(random() % 300)});
     }
-    std::sort(wanted.begin(), wanted.end(), [](const Wanted &a, const Wanted &b) { return a.hash < b.hash; });
+    sort_by_hash(wanted);
 
     using Pair = std::pair<std::uint32_t, std::size_t>; // the conversion, and the entry's row
     std::vector<Pair> expected, found;
