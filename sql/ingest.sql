@@ -57,6 +57,9 @@ TABLE shop.state;
 SELECT attribution._known('shop.clicks', 'id', 'at', ARRAY['a', 'x', NULL, 'old', 'future', 'a']);
 DROP INDEX shop.clicks_id_at_idx;
 SELECT attribution._known('shop.clicks', 'id', 'at', ARRAY['a', 'x', NULL, 'old', 'future', 'a']);
+SELECT attribution._is_among('(1,2)', '{"(0,9)","(1,2)","(70000,1)"}'), attribution._is_among('(1,1)', '{"(0,9)","(1,2)"}'),
+  attribution._is_among('(1,1)', '{}');
+SELECT attribution._is_among('(1,1)', ARRAY['(0,9)', NULL]::tid[]);
 SELECT attribution._known('shop.clicks', 'id', 'at', '{}'::text[]);
 SELECT attribution._known('shop.clicks', 'id', 'at', ARRAY[1, 2]);
 SELECT attribution._known('shop.clicks', 'user_id', 'at', ARRAY[5, 6]);

@@ -150,7 +150,7 @@ def check(server, brought, until):
 
 def main():
     bench = Bench("full")
-    with Server(max_wal_size="16GB", maintenance_work_mem="512MB") as server:
+    with Server(max_wal_size="4GB", maintenance_work_mem="512MB") as server:
         until = server.value("SELECT date_trunc('second', now())")
         load(bench, server, until)
         results = {**stamp(ROOT), "scale": f"1/{SCALE}", "clicks": CLICKS, "impressions": IMPRESSIONS, "known": KNOWN, "installs": INSTALLS,

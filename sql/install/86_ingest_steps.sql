@@ -10,7 +10,7 @@ COMMENT ON FUNCTION attribution._known(regclass, name, name, anyarray) IS
 
 CREATE FUNCTION attribution._is_among(place tid, places tid[]) RETURNS boolean
 LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'attribution_is_among';
-COMMENT ON FUNCTION attribution._is_among(tid, tid[]) IS 'Whether a place is one of some that are in order.';
+COMMENT ON FUNCTION attribution._is_among(tid, tid[]) IS 'Whether a place is one of some that are in order. Beside it must stand between which places to look, or all of the table is read.';
 
 CREATE FUNCTION attribution._ingest_as_owner(target regclass, state jsonb) RETURNS jsonb
 LANGUAGE c AS 'MODULE_PATHNAME', 'attribution_ingest_as_owner';
@@ -53,7 +53,7 @@ BEGIN
   WHILE at <= cardinality(places) LOOP
     BEGIN
       code := NULL;
-      -- Between two places, so that no more is read than that: for so many places PostgreSQL may take to reading the whole table.
+      -- Between two places, so that no more is read than that.
       EXECUTE format('INSERT INTO %s (%s) SELECT %2$s FROM %3$s AS s WHERE attribution._is_among(s.ctid, $1) AND s.ctid >= $2 AND s.ctid <= $3',
                      stated.target, columns, stated.staging)
         USING places[at:at + most - 1], places[at], places[least(at + most - 1, cardinality(places))];
@@ -124,9 +124,11 @@ BEGIN
                     WHERE t.touchpoints = stated.target) THEN
     RETURN;
   END IF;
-  EXECUTE format('SELECT array_agg(s.ctid ORDER BY s.ctid) AS places, min(s.%1$I) AS since, max(s.%1$I) AS until FROM %2$s AS s
-                   WHERE attribution._is_among(s.ctid, $1) AND s.ctid >= $3 AND s.ctid <= $4 AND s.%1$I < $2', stated.time_column, stated.staging)
-    INTO STRICT late_ones USING places, now - late, places[1], places[cardinality(places)];
+  EXECUTE format('SELECT array_agg(l.place ORDER BY l.place) AS places, min(l.at) AS since, max(l.at) AS until
+                    FROM (SELECT s.ctid AS place, s.%1$I AS at FROM %2$s AS s
+                           WHERE attribution._is_among(s.ctid, $1) AND s.ctid >= $3 AND s.ctid <= $4 AND s.%1$I < $2 LIMIT $5) AS l',
+                 stated.time_column, stated.staging)
+    INTO STRICT late_ones USING places, now - late, places[1], places[cardinality(places)], most + 1;
   IF late_ones.places IS NULL OR cardinality(late_ones.places) > most THEN
     RETURN;
   END IF;

@@ -65,10 +65,10 @@ public:
 
   /// More than fit into a page of 32 KB, the largest that PostgreSQL can be built with.
   static constexpr std::size_t kMostEntries = 2048;
-
-private:
   /// Up to so many keys, looking for one after the other is faster than asking of each entry whether it is one of them.
   static constexpr std::size_t kFew = 8;
+
+private:
   static constexpr std::size_t kFilterBits = 8192;
 
   template <class F> static void offer(const BucketPage &page, std::size_t i, const Wanted &wanted, F &f) {

@@ -87,9 +87,9 @@ private:
                       const std::vector<core::Micros> &at) const;
   void insert_slice(const Decided &decided, std::vector<std::uint32_t> credits,
                     const std::vector<core::Micros> &at) const;
-  /// Remembers who is new, for when the events are gone. `redecided`: the claims of all conversions decided, and of
-  /// those that are no more.
-  void remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &redecided,
+  /// Remembers who is new, of these conversions, for when the events are gone; and no longer what else was remembered of
+  /// the claims `remembered`.
+  void remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &remembered,
                 const std::vector<std::uint32_t> &conversions) const;
 
   const Binding &binding_;

@@ -103,6 +103,23 @@ inline bool read_where_it_was(Relation relation, BlockNumber block, Buffer buffe
   return is_there;
 }
 
+/// Whether a buffer has a page of the main fork, for all that can be told without holding it.
+inline bool seems_to_have(Buffer buffer, Relation relation, BlockNumber block) {
+  const BufferTag &tag = GetBufferDescriptor(buffer - 1)->tag;
+#if PG_VERSION_NUM >= 160000 // b0a55e432
+  return tag.blockNum == block && BufTagMatchesRelFileLocator(&tag, &relation->rd_locator) &&
+         BufTagGetForkNum(&tag) == MAIN_FORKNUM;
+#else
+  return tag.blockNum == block && RelFileNodeEquals(tag.rnode, relation->rd_node) && tag.forkNum == MAIN_FORKNUM;
+#endif
+}
+
+/// Where a scan of a heap by its rows' places has the page that it holds a pin of.
+inline Buffer &page_at_hand(IndexFetchTableData *heap) {
+  static_assert(PG_VERSION_NUM < 190000, "look at what IndexFetchHeapData has");
+  return reinterpret_cast<IndexFetchHeapData *>(heap)->xs_cbuf;
+}
+
 /// Reads from a temporary file, which must have as much.
 inline void read_exactly(BufFile *file, void *to, std::size_t size) {
 #if PG_VERSION_NUM >= 160000 // 20428d344: reading too little is an error of its own

@@ -1,5 +1,6 @@
 #include "touch/candidates.hpp"
 
+#include "pg/compat.hpp"
 #include "touch/collect.hpp"
 #include "touch/visit.hpp"
 
@@ -15,7 +16,7 @@ std::uint64_t place_of(const ItemPointerData &row) {
 /// Has the page of a heap at hand, the short way: without a look at whether it could be pruned, which whoever updates its
 /// rows takes.
 void turn_to(IndexFetchTableData *fetch, BlockNumber block) {
-  Buffer &at_hand = reinterpret_cast<IndexFetchHeapData *>(fetch)->xs_cbuf;
+  Buffer &at_hand = pg::page_at_hand(fetch);
   if (BufferIsValid(at_hand)) {
     if (BufferGetBlockNumber(at_hand) == block)
       return;
@@ -88,15 +89,17 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
   constexpr std::size_t kAhead = 8;
   // Another access method keeps its rows in ways of its own.
   const bool is_heap = table->rd_tableam == GetHeapamTableAmRoutine();
+  const auto has_row = [blocks](const Candidate &one) { return ItemPointerGetBlockNumber(&one.row) < blocks; };
+  const auto may_fetch = [&](const Candidate &one) { return is_heap && has_row(one); };
   std::size_t kept = 0;
   ItemPointerData asked{};
   bool found = false;
   for (std::size_t i = 0; i < count_; ++i) {
     CHECK_FOR_INTERRUPTS();
-    if (is_heap && i + 2 * kAhead < count_)
+    if (i + 2 * kAhead < count_ && may_fetch(list_[i + 2 * kAhead]))
       fetch_line_pointer(table, list_[i + 2 * kAhead].row);
     if (i + kAhead < count_) {
-      if (is_heap)
+      if (may_fetch(list_[i + kAhead]))
         fetch_row(table, list_[i + kAhead].row);
       if (taker != nullptr)
         taker->expect(list_[i + kAhead]);
@@ -106,7 +109,7 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
       asked = candidate.row;
       ItemPointerData row = asked;
       bool again = false;
-      found = ItemPointerGetBlockNumber(&row) < blocks;
+      found = has_row(candidate);
       if (found) {
         if (is_heap)
           turn_to(fetch, ItemPointerGetBlockNumber(&row));

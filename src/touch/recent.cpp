@@ -16,40 +16,63 @@ Buffer &place_of(Relation relation, BlockNumber block) {
   return places[(RelationGetRelid(relation) * 0x9e3779b1U + block) % kPlaces];
 }
 
-Page page_at(Buffer buffer) {
-  return buffer == InvalidBuffer ? nullptr : static_cast<Page>(BufferBlocks + static_cast<Size>(buffer - 1) * BLCKSZ);
-}
-/// Where a page may be; null if that is unknown.
-Page page_of(Relation relation, BlockNumber block) {
-  return block == InvalidBlockNumber ? nullptr : page_at(place_of(relation, block));
+constexpr std::size_t kLine = 64;
+
+Page page_at(Buffer buffer) { return static_cast<Page>(BufferBlocks + static_cast<Size>(buffer - 1) * BLCKSZ); }
+
+/// Looks for a page in the server's table of buffers, and has the disk read it if it is in none.
+void request(Relation relation, BlockNumber block) {
+  static Oid last_relation = InvalidOid;
+  static BlockNumber last_block = InvalidBlockNumber;
+  if (effective_io_concurrency == 0 || RelationUsesLocalBuffers(relation) ||
+      (block == last_block && RelationGetRelid(relation) == last_relation))
+    return;
+  last_relation = RelationGetRelid(relation);
+  last_block = block;
+  place_of(relation, block) = PrefetchBuffer(relation, MAIN_FORKNUM, block).recent_buffer;
 }
 
-constexpr std::size_t kLine = 64;
+/// Begins to fetch a page; null if it is in no buffer yet.
+Page begin_to_fetch(Relation relation, BlockNumber block) {
+  const Buffer &place = place_of(relation, block);
+  if (place == InvalidBuffer)
+    request(relation, block);
+  if (place == InvalidBuffer)
+    return nullptr;
+  __builtin_prefetch(GetBufferDescriptor(place - 1), 1);
+  __builtin_prefetch(page_at(place));
+  return page_at(place);
+}
+
+/// A page that has begun to be fetched; null if it is not where it was thought to be.
+Page fetched(Relation relation, BlockNumber block) {
+  const Buffer place = place_of(relation, block);
+  if (place == InvalidBuffer)
+    return nullptr;
+  if (pg::seems_to_have(place, relation, block))
+    return page_at(place);
+  request(relation, block);
+  return nullptr;
+}
 
 } // namespace
 
 void fetch_page(Relation relation, BlockNumber block) {
   if (block == InvalidBlockNumber)
     return;
-  const Buffer buffer = place_of(relation, block);
-  const char *page = page_at(buffer);
-  if (page == nullptr)
-    return;
-  __builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
-  __builtin_prefetch(page);
-  __builtin_prefetch(page + kLine);
+  if (const char *page = begin_to_fetch(relation, block))
+    __builtin_prefetch(page + kLine);
 }
 
 BlockNumber fetch_entries(Relation index, BlockNumber block, std::span<const core::Wanted> wanted, core::Micros since) {
-  Page page = page_of(index, block);
+  Page page = block == InvalidBlockNumber ? nullptr : fetched(index, block);
   if (page == nullptr)
     return InvalidBlockNumber;
   const core::BucketPage bucket = bucket_page(page);
   // Of a page in order the lines where the keys should be; or else, and for many keys, the first: the processor sees
   // then where the rest is.
-  constexpr std::size_t kFew = 4;
   constexpr std::size_t kFirst = 14;
-  if (wanted.size() <= kFew && bucket.is_sorted())
+  if (wanted.size() <= core::KeySearch::kFew && bucket.is_sorted())
     for (const core::Wanted &one : wanted) {
       const auto *place = reinterpret_cast<const char *>(bucket.hashes() + bucket.about(one.hash));
       __builtin_prefetch(place - kLine);
@@ -63,16 +86,12 @@ BlockNumber fetch_entries(Relation index, BlockNumber block, std::span<const cor
 }
 
 void fetch_line_pointer(Relation table, const ItemPointerData &row) {
-  const Buffer buffer = place_of(table, ItemPointerGetBlockNumberNoCheck(&row));
-  if (Page page = page_at(buffer)) {
-    __builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
-    __builtin_prefetch(page);
+  if (Page page = begin_to_fetch(table, ItemPointerGetBlockNumberNoCheck(&row)))
     __builtin_prefetch(PageGetItemId(page, ItemPointerGetOffsetNumberNoCheck(&row)));
-  }
 }
 
 void fetch_row(Relation table, const ItemPointerData &row) {
-  Page page = page_of(table, ItemPointerGetBlockNumberNoCheck(&row));
+  Page page = fetched(table, ItemPointerGetBlockNumberNoCheck(&row));
   if (page != nullptr && ItemPointerGetOffsetNumberNoCheck(&row) <= MaxHeapTuplesPerPage) {
     const char *tuple = page + ItemIdGetOffset(PageGetItemId(page, ItemPointerGetOffsetNumberNoCheck(&row)));
     __builtin_prefetch(tuple);
@@ -82,17 +101,15 @@ void fetch_row(Relation table, const ItemPointerData &row) {
 
 Buffer read_recent(Relation relation, BlockNumber block) {
   // Only the long way tells the server that the page is in use, and worth keeping.
-  constexpr unsigned kUnnoticed = 128;
+  constexpr unsigned kUnnoticed = 64;
   static unsigned reads = 0;
+  if (RelationUsesLocalBuffers(relation))
+    return ReadBuffer(relation, block);
   Buffer &place = place_of(relation, block);
   if (++reads % kUnnoticed != 0 && place != InvalidBuffer && pg::read_where_it_was(relation, block, place))
     return place;
-  const Buffer buffer = ReadBuffer(relation, block);
-  if (!BufferIsLocal(buffer)) { // those of temporary tables are elsewhere
-    place = buffer;
-    is_any_known = true;
-  }
-  return buffer;
+  is_any_known = true;
+  return place = ReadBuffer(relation, block);
 }
 
 std::string_view recent_places() {

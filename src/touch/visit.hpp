@@ -21,8 +21,8 @@ template <class F, class Full> std::size_t visit(Relation index, std::span<const
   };
   Stop stops[kAhead];
   std::size_t known = 0; // who has a stop
-  std::size_t planned = 0;
-  std::size_t done = 0;
+  std::size_t planned = 0, entered = 0, followed = 0, done = 0;
+  const BlockNumber blocks = RelationGetNumberOfBlocks(index);
   core::KeySearch search;
   Locator locate(index);
   const auto plan_next = [&] {
@@ -33,27 +33,27 @@ template <class F, class Full> std::size_t visit(Relation index, std::span<const
     while (known < wanted.size() && wanted[known].hash <= stop.place.last)
       stop.since = std::min(stop.since, wanted[known++].since);
     stop.end = known;
-    stop.older = InvalidBlockNumber;
     fetch_page(index, stop.place.ref.head);
-    const auto fetch = [&](Stop &of, BlockNumber block) {
-      return fetch_entries(index, block, wanted.subspan(of.begin, of.end - of.begin), of.since);
-    };
-    if (planned >= done + kStep) {
-      Stop &next = stops[(planned - kStep) % kAhead];
-      next.older = fetch(next, next.place.ref.head);
-      fetch_page(index, next.older);
-    }
-    if (planned >= done + 2 * kStep) {
-      Stop &after = stops[(planned - 2 * kStep) % kAhead];
-      (void)fetch(after, after.older);
-    }
     ++planned;
+  };
+  const auto fetch = [&](const Stop &stop, BlockNumber block) {
+    return fetch_entries(index, block, wanted.subspan(stop.begin, stop.end - stop.begin), stop.since);
   };
   for (;;) {
     while (planned - done < kAhead && known < wanted.size())
       plan_next();
     if (done == planned)
       return known;
+    const std::size_t wait = known < wanted.size() ? kStep : 0;
+    for (; entered + wait < planned; ++entered) {
+      Stop &stop = stops[entered % kAhead];
+      // It was read without a lock, so that it may be anything.
+      const BlockNumber older = fetch(stop, stop.place.ref.head);
+      stop.older = older < blocks ? older : InvalidBlockNumber;
+      fetch_page(index, stop.older);
+    }
+    for (; followed + wait < entered; ++followed)
+      (void)fetch(stops[followed % kAhead], stops[followed % kAhead].older);
     const Stop &stop = stops[done % kAhead];
     search.begin(wanted.subspan(stop.begin, stop.end - stop.begin));
     if (walk(index, stop.place, nullptr, [&](const core::BucketPage &page) {
@@ -68,7 +68,7 @@ template <class F, class Full> std::size_t visit(Relation index, std::span<const
     // The bucket was changed since the directory was read: on from here with what it says now.
     locate.forget();
     known = stop.begin;
-    planned = done;
+    planned = entered = followed = done;
   }
 }
 
