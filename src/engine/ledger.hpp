@@ -87,8 +87,8 @@ private:
                       const std::vector<core::Micros> &at) const;
   void insert_slice(const Decided &decided, std::vector<std::uint32_t> credits,
                     const std::vector<core::Micros> &at) const;
-  /// Remembers who is new, of these conversions, for when the events are gone; and no longer what else was remembered of
-  /// the claims `remembered`.
+  /// Remembers who is new, of these conversions, for when the events are gone; and no longer what else was remembered
+  /// of the claims `remembered`.
   void remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &remembered,
                 const std::vector<std::uint32_t> &conversions) const;
 

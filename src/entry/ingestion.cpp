@@ -38,9 +38,10 @@ Datum attribution_known(PG_FUNCTION_ARGS) {
   });
 }
 
-// _is_among(place, places): whether a place is one of some that are in order. `ctid = ANY (places)` says the same, but the planner
-// looks at every one of these constants: 17 ms for 50,000, four times a batch, a tenth of all that a batch took. Other than that one
-// it leads to no place: all of the table is read, unless something beside it says between which places to look.
+// _is_among(place, places): whether a place is one of some that are in order. `ctid = ANY (places)` says the same, but
+// the planner looks at every one of these constants: 17 ms for 50,000, four times a batch, a tenth of all that a batch
+// took. Other than that one it leads to no place: all of the table is read, unless something beside it says between
+// which places to look.
 Datum attribution_is_among(PG_FUNCTION_ARGS) {
   return pg::boundary([&] {
     const auto *place = reinterpret_cast<ItemPointerData *>(DatumGetPointer(entry::required(fcinfo, 0, "place")));

@@ -78,7 +78,8 @@ void add_bucket(Build &build, std::uint32_t first, std::uint32_t last, core::Tou
 /// How many pages of entries a bucket begins with: one, which is all that is read for a key until more come. (2,000
 /// conversions: 3.6 ms; with two, 4.0 ms.) Half of what it may have, where there would be too many buckets, or nearly.
 int first_pages(const Build &build) {
-  constexpr std::size_t kManyBuckets = core::RootPage::capacity(kContents) * core::DirectoryPage::capacity(kContents) / 4;
+  constexpr std::size_t kManyBuckets =
+      core::RootPage::capacity(kContents) * core::DirectoryPage::capacity(kContents) / 4;
   const bool is_large = build.rows > static_cast<double>(kManyBuckets * core::BucketPage::capacity(kContents));
   return is_large ? std::max(bucket_pages(build.index) / 2, 1) : 1;
 }

@@ -13,8 +13,8 @@ std::uint64_t place_of(const ItemPointerData &row) {
   return std::uint64_t{ItemPointerGetBlockNumberNoCheck(&row)} << 16 | ItemPointerGetOffsetNumberNoCheck(&row);
 }
 
-/// Has the page of a heap at hand, the short way: without a look at whether it could be pruned, which whoever updates its
-/// rows takes.
+/// Has the page of a heap at hand, the short way: without a look at whether it could be pruned, which whoever updates
+/// its rows takes.
 void turn_to(IndexFetchTableData *fetch, BlockNumber block) {
   Buffer &at_hand = pg::page_at_hand(fetch);
   if (BufferIsValid(at_hand)) {

@@ -1,7 +1,7 @@
-// Where in shared memory pages were seen last. A guess, and checked: it saves looking for a page in the server's table of
-// buffers, and lets the processor fetch the memory before it is needed, or the disk, if effective_io_concurrency has it work
-// ahead at all. (2,000 conversions visit some 9,000 pages of
-// indexes and 1,300 of tables: 3.1 ms; 5.1 ms if nothing is fetched ahead.)
+// Where in shared memory pages were seen last. A guess, and checked: it saves looking for a page in the server's table
+// of buffers, and lets the processor fetch the memory before it is needed, or the disk, if effective_io_concurrency has
+// it work ahead at all. (2,000 conversions visit some 9,000 pages of indexes and 1,300 of tables: 3.1 ms; 5.1 ms if
+// nothing is fetched ahead.)
 //
 // Who fetches ahead reads pages that he has neither pinned nor locked, and that others may be writing: what he finds
 // there says which memory to fetch next, and nothing else.

@@ -342,7 +342,8 @@ TEST(KeySearch, PutsThemInOrder) {
       sort_by_hash(wanted);
       ASSERT_TRUE(std::is_sorted(wanted.begin(), wanted.end(), is_less));
       // Nobody is lost, and all are who they were.
-      std::sort(wanted.begin(), wanted.end(), [](const Wanted &a, const Wanted &b) { return a.conversion < b.conversion; });
+      std::sort(wanted.begin(), wanted.end(),
+                [](const Wanted &a, const Wanted &b) { return a.conversion < b.conversion; });
       ASSERT_EQ(wanted.size(), before.size());
       for (std::uint32_t i = 0; i < count; ++i)
         ASSERT_EQ(std::tie(wanted[i].hash, wanted[i].conversion, wanted[i].since),
