@@ -10,7 +10,8 @@ COMMENT ON FUNCTION attribution._known(regclass, name, name, anyarray) IS
 
 CREATE FUNCTION attribution._is_among(place tid, places tid[]) RETURNS boolean
 LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'attribution_is_among';
-COMMENT ON FUNCTION attribution._is_among(tid, tid[]) IS 'Whether a place is one of some that are in order. Beside it must stand between which places to look, or all of the table is read.';
+COMMENT ON FUNCTION attribution._is_among(tid, tid[]) IS
+'Whether a place is one of some that are in order. Beside it must stand between which places to look, or all of the table is read.';
 
 CREATE FUNCTION attribution._ingest_as_owner(target regclass, state jsonb) RETURNS jsonb
 LANGUAGE c AS 'MODULE_PATHNAME', 'attribution_ingest_as_owner';

@@ -61,9 +61,9 @@ void DirectoryPage::begin(std::uint32_t low, std::uint32_t high) const noexcept 
 }
 
 std::size_t DirectoryPage::find(std::uint32_t hash) const noexcept {
-  const DirectoryHeader &h = header();
-  const std::uint64_t about = std::uint64_t{hash - h.low} * count() / (std::uint64_t{h.high - h.low} + 1);
-  std::size_t low = std::min<std::size_t>(about, std::max<std::size_t>(count(), 1) - 1);
+  if (count() == 0)
+    return 0;
+  std::size_t low = std::min(about_where(hash, header().low, header().high, count()), count() - 1);
   std::size_t high = low + 1;
   // What is before `low` begins too low to be it, and what is at `high` and behind it too high.
   for (std::size_t step = 1; low > 0 && refs()[low].first > hash; step *= 2) {
@@ -74,11 +74,7 @@ std::size_t DirectoryPage::find(std::uint32_t hash) const noexcept {
     low = high;
     high = std::min(high + step, count());
   }
-  while (high - low > 1) {
-    const std::size_t middle = low + (high - low) / 2;
-    (refs()[middle].first <= hash ? low : high) = middle;
-  }
-  return low;
+  return RefPage::find(hash, low, high);
 }
 
 void DirectoryPage::split(const DirectoryPage &upper) const noexcept {

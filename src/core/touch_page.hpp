@@ -18,6 +18,16 @@ inline constexpr std::uint32_t kNoBlock = UINT32_MAX;
 /// Every page begins with its kind.
 enum class PageKind : std::uint16_t { root = 0x7401, directory, bucket, free };
 
+/// Where a hash should be among so many things that lie in the order of their hashes, if those are spread evenly over a
+/// range. Never beyond the end.
+inline std::size_t about_where(std::uint32_t hash, std::uint32_t low, std::uint32_t high, std::size_t count) noexcept {
+  if (hash <= low)
+    return 0;
+  if (hash > high)
+    return count;
+  return static_cast<std::size_t>(std::uint64_t{hash - low} * count / (std::uint64_t{high - low} + 1));
+}
+
 // --- Buckets ---------------------------------------------------------------------------------------------------------
 
 struct BucketHeader {
@@ -60,12 +70,9 @@ public:
   const std::uint32_t *hashes() const noexcept {
     return reinterpret_cast<const std::uint32_t *>(contents_ + sizeof(BucketHeader));
   }
-  /// Where a hash should be on a page in order, as those of the bucket's range are spread evenly.
+  /// Where a hash should be on a page in order.
   std::size_t about(std::uint32_t hash) const noexcept {
-    const BucketHeader &h = header();
-    if (!covers(hash))
-      return hash < h.low ? 0 : count();
-    return static_cast<std::size_t>(std::uint64_t{hash - h.low} * count() / (std::uint64_t{h.high - h.low} + 1));
+    return about_where(hash, header().low, header().high, count());
   }
   Micros time(std::size_t i) const noexcept {
     Micros time = 0;
@@ -180,20 +187,22 @@ public:
   std::size_t lower() const noexcept { return sizeof(Header) + count() * sizeof(Ref); }
 
   /// Which reference a hash belongs to.
-  std::size_t find(std::uint32_t hash) const noexcept {
-    std::size_t low = 0;
-    std::size_t high = count();
-    while (high - low > 1) {
-      const std::size_t middle = low + (high - low) / 2;
-      (refs()[middle].first <= hash ? low : high) = middle;
-    }
-    return low;
-  }
+  std::size_t find(std::uint32_t hash) const noexcept { return find(hash, 0, count()); }
   /// Puts one at place `i`, in front of the one there. There must be room.
   void insert(std::size_t i, const Ref &ref) const noexcept {
     std::memmove(refs() + i + 1, refs() + i, (count() - i) * sizeof(Ref));
     refs()[i] = ref;
     ++header().count;
+  }
+
+protected:
+  /// The same, of those at `low` and behind it that are before `high`.
+  std::size_t find(std::uint32_t hash, std::size_t low, std::size_t high) const noexcept {
+    while (high - low > 1) {
+      const std::size_t middle = low + (high - low) / 2;
+      (refs()[middle].first <= hash ? low : high) = middle;
+    }
+    return low;
   }
 
 private:
