@@ -168,6 +168,9 @@ DECLARE
   gone oid[];
   stated record;
 BEGIN
+  IF attribution._is_reconciled(of_rule, '{}') THEN
+    RETURN '[]'; -- as almost always, and told in a fifth of the time
+  END IF;
   SELECT v.conversions, v.time_column, attribution._horizon(v.conversions) AS horizon, s.decisions, 'attribution_' || r.rule AS trigger_name
     INTO STRICT stated
     FROM attribution.rule AS r

@@ -49,10 +49,11 @@ SELECT pg_catalog.pg_extension_config_dump('attribution.partitioning',
 
 
 CREATE FUNCTION attribution._sources(relation regclass) RETURNS SETOF regclass
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE -- its plan is kept
 SET search_path = pg_catalog, pg_temp
 AS $$
-  WITH RECURSIVE source(oid) AS (
+BEGIN
+  RETURN QUERY WITH RECURSIVE source(oid) AS (
     SELECT relation::oid
      UNION
     SELECT found.oid
@@ -65,17 +66,20 @@ AS $$
         UNION ALL
        SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = s.oid) found
   )
-  SELECT s.oid::regclass FROM source s
+  SELECT s.oid::regclass FROM source s;
+END
 $$;
 COMMENT ON FUNCTION attribution._sources(regclass) IS
   'A relation, the tables and views that it reads if it is a view, and the tables that those are partitions of.';
 
 
 CREATE FUNCTION attribution._horizon(relation regclass) RETURNS timestamptz
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE -- its plan is kept
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT max(p.horizon) FROM attribution.partitioning p WHERE p.horizon IS NOT NULL AND p.relation IN (SELECT attribution._sources($1)) -- a bare name would be the column
+BEGIN
+  RETURN (SELECT max(p.horizon) FROM attribution.partitioning p WHERE p.horizon IS NOT NULL AND p.relation IN (SELECT attribution._sources($1))); -- a bare name would be the column
+END
 $$;
 COMMENT ON FUNCTION attribution._horizon(regclass) IS
   'How far back the data of a relation reaches; of a view, how far that of all it reads does. NULL: nothing was dropped.';

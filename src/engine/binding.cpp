@@ -397,28 +397,38 @@ void bind_enrichment(Binding &binding, const RuleSpec &rule, const EnrichmentSpe
 
 } // namespace
 
-void lock_relations(const RuleSpec &spec) {
-  pg::call([&] { LockRelationOid(spec.conversions, AccessShareLock); });
-  for (const TierSpec &tier : spec.tiers)
-    pg::call([&] { LockRelationOid(tier.touchpoints, AccessShareLock); });
-  for (const EnrichmentSpec &enrichment : spec.enrichments)
-    pg::call([&] { LockRelationOid(enrichment.dimension, AccessShareLock); });
-  if (!spec.storage)
-    return;
-  // Statements on these are kept, and know the types of their columns.
-  const StorageSpec &kept = *spec.storage;
-  for (Oid table :
-       {kept.pending, kept.decisions, kept.credits, kept.decisions_history, kept.credits_history, kept.installations})
-    if (OidIsValid(table))
-      pg::call([&] { LockRelationOid(table, AccessShareLock); });
-}
+namespace {
 
-void lock_partitions(const RuleSpec &spec) {
+/// The relations that a rule names.
+std::vector<Oid> named_by(const RuleSpec &spec) {
   std::vector<Oid> relations{spec.conversions};
   for (const TierSpec &tier : spec.tiers)
     relations.push_back(tier.touchpoints);
   for (const EnrichmentSpec &enrichment : spec.enrichments)
     relations.push_back(enrichment.dimension);
+  return relations;
+}
+
+} // namespace
+
+std::vector<Oid> relations_of(const RuleSpec &spec) {
+  std::vector<Oid> relations = named_by(spec);
+  if (spec.storage)
+    // Statements on these are kept, and know the types of their columns.
+    for (Oid table : {spec.storage->pending, spec.storage->decisions, spec.storage->credits,
+                      spec.storage->decisions_history, spec.storage->credits_history, spec.storage->installations})
+      if (OidIsValid(table))
+        relations.push_back(table);
+  return relations;
+}
+
+void lock_relations(const std::vector<Oid> &relations) {
+  for (Oid relation : relations)
+    pg::call([&] { LockRelationOid(relation, AccessShareLock); });
+}
+
+void lock_partitions(const RuleSpec &spec) {
+  std::vector<Oid> relations = named_by(spec);
   if (spec.storage)
     relations.insert(relations.end(), {spec.storage->decisions, spec.storage->credits});
   for (Oid relation : relations)

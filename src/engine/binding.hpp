@@ -76,9 +76,10 @@ struct Binding {
   pg::Type touch_id;                            ///< one for all tiers; text for a rule without tiers
 };
 
-/// Locks the relations of a rule, and the tables that keep what it decides, against being altered, until the end of the
-/// transaction.
-void lock_relations(const RuleSpec &spec);
+/// The relations of a rule, and the tables that keep what it decides.
+std::vector<Oid> relations_of(const RuleSpec &spec);
+/// Locks them against being altered, until the end of the transaction.
+void lock_relations(const std::vector<Oid> &relations);
 /// Locks, in the same way, all partitions of what a run reads. To be called before its snapshot is taken: rows that
 /// move between partitions while it waits for a lock, or whose table is written anew, would be in neither place for it.
 void lock_partitions(const RuleSpec &spec);

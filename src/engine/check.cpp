@@ -4,6 +4,7 @@
 #include "engine/enrichment.hpp"
 #include "engine/expression.hpp"
 #include "engine/installations.hpp"
+#include "engine/pending.hpp"
 #include "engine/touch_source.hpp"
 
 namespace attribution::engine {
@@ -40,9 +41,9 @@ bool check(const Binding &binding, Oid reader) {
     source.gather(nothing, {}, tier, nowhere);
   source.prepare_near_misses();
   const Crediting crediting(binding);
-  const Installations installations(binding, reader, 0);
+  const Installations installations(binding, reader);
   check_enrichments(binding, reader);
-  const pg::Plan claimed(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID});
+  check_claimed(binding);
   return immutable;
 }
 

@@ -7,9 +7,6 @@ namespace attribution::engine {
 
 namespace {
 
-/// Keys go into arrays, so many at a time.
-constexpr std::size_t kSlice = 10000;
-
 /// Puts the rows of dimension_rows() where they belong.
 class Found final : public pg::RowReceiver {
 public:
@@ -63,16 +60,14 @@ void look_up(const Decided &decided, const BoundEnrichment &enrichment, const st
   for (const Column &column : enrichment.columns)
     types.push_back(column.type.oid);
   Found found(enrichment, decided.memory, kept);
-  for (std::size_t at = 0; at < numbers.size(); at += kSlice) {
-    const pg::Context memory("attribution enrichment");
-    const pg::Within within(memory);
-    const auto since = numbers.begin() + static_cast<std::ptrdiff_t>(at);
-    const auto until = numbers.begin() + static_cast<std::ptrdiff_t>(std::min(at + kSlice, numbers.size()));
-    Given given = given_for(enrichment, {since, until}, key, time);
-    const std::string empty = given.also(TEXTARRAYOID, text_array(decided.binding.spec.empty));
-    given.run(dimension_rows(decided.binding, enrichment, given.rows(), empty), types, found);
-    found.check();
-  }
+  if (numbers.empty())
+    return;
+  const pg::Context memory("attribution enrichment");
+  const pg::Within within(memory);
+  Given given = given_for(enrichment, numbers, key, time);
+  const std::string empty = given.also(TEXTARRAYOID, text_array(decided.binding.spec.empty));
+  given.run(dimension_rows(decided.binding, enrichment, given.rows(), empty), types, found, given.planning());
+  found.check();
 }
 
 /// Headers by the conversion's columns.
@@ -142,14 +137,14 @@ void check_enrichments(const Binding &binding, Oid reader) {
         enrichment, {}, [](std::size_t, std::uint32_t) { return pg::Param{}; },
         [](std::uint32_t) { return core::Micros(0); });
     const std::string empty = given.also(TEXTARRAYOID, text_array(binding.spec.empty));
-    const pg::Plan plan(dimension_rows(binding, enrichment, given.rows(), empty), given.types());
+    const pg::Plan plan = given.prepared(dimension_rows(binding, enrichment, given.rows(), empty));
     plan.refuse_volatile("enrichment \"" + binding.spec.enrichments[i].name + "\"");
     plan.check_reader(reader);
     // Reading nothing: what the owner may not read is refused here, and not with the first conversion.
     class Nowhere final : public pg::RowReceiver {
       bool row(TupleTableSlot *) noexcept override { return false; }
     } nowhere;
-    plan.run(given.params(), nowhere);
+    given.run(plan, nowhere);
   }
 }
 

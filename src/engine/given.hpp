@@ -1,7 +1,8 @@
-// Values for a statement, as arrays that it unnests: one round trip for a batch.
+// Rows for a statement: one round trip for a batch.
 #pragma once
 
 #include "engine/batch.hpp"
+#include "pg/ephemeral_table.hpp"
 
 namespace attribution::engine {
 
@@ -10,7 +11,7 @@ constexpr pg::Planning planning_for(std::size_t rows) noexcept {
   return rows <= 50 ? pg::Planning::once : pg::Planning::each_time;
 }
 
-/// Rows of values: each column becomes an array parameter.
+/// Rows of values, which a statement reads as a table "given".
 class Given {
 public:
   /// The rows are what the columns' functions make of these numbers.
@@ -18,34 +19,49 @@ public:
 
   /// Adds a column; `value` gives a pg::Param for each row.
   template <class F> Given &add(const std::string &name, const pg::Type &type, F value) {
-    return add(name, type.array_oid(), array_of(type, which_, value));
+    Values &values = add_column(name, type);
+    for (const std::uint32_t i : which_)
+      values.push_back(value(i));
+    return *this;
   }
   Given &add_int4(const std::string &name, const std::function<std::int32_t(std::uint32_t)> &value);
   Given &add_time(const std::string &name, const std::function<core::Micros(std::uint32_t)> &value);
 
-  /// "ROWS FROM (unnest($1), ..) AS given(name, ..)"
-  std::string rows() const { return "ROWS FROM (" + arrays_ + ") AS given(" + names_ + ")"; }
+  /// What comes after FROM. The columns' types are part of the text that a kept statement is found by.
+  std::string rows() const;
   /// The columns, with commas between them.
   const std::string &names() const noexcept { return names_; }
 
   /// A parameter of its own; returns its name, "$7".
   std::string also(Oid type, pg::Param value);
 
-  /// The parameters, and their types.
-  const std::vector<pg::Param> &params() const noexcept { return params_; }
-  const std::vector<Oid> &types() const noexcept { return types_; }
+  /// How to plan a statement for which it matters how many rows these are. Where each is looked up by an index for
+  /// sure, and where none is, one plan is as good as another.
+  pg::Planning planning() const noexcept { return planning_for(which_.size()); }
+  pg::Plan kept(const std::string &sql, pg::Planning planning = pg::Planning::once);
+  pg::Plan prepared(const std::string &sql);
 
   /// Runs a statement that writes.
-  pg::Rows execute(const std::string &sql) const { return kept(sql).execute(params_); }
+  void execute(const std::string &sql, pg::Planning planning = pg::Planning::once) {
+    kept(sql, planning).execute(params_);
+  }
   /// Runs a query, whose columns must have these types, in the active snapshot.
-  void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver) const;
+  void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver,
+           pg::Planning planning = pg::Planning::once);
+  void run(const pg::Plan &plan, pg::RowReceiver &receiver);
+  pg::Cursor open(const std::string &sql) { return {kept(sql), params_}; }
 
 private:
-  pg::Plan kept(const std::string &sql) const { return pg::Plan::kept(sql, types_, planning_for(which_.size())); }
-  Given &add(const std::string &name, Oid type, pg::Param array);
+  using Values = std::vector<pg::Param>;
+  Values &add_column(const std::string &name, const pg::Type &type);
+  /// Has the next statement read these rows, and be planned for about so many.
+  void give(double expected);
 
   std::vector<std::uint32_t> which_;
-  std::string arrays_, names_;
+  std::string names_;
+  std::vector<pg::Type> columns_;
+  std::vector<Values> values_; ///< of each column
+  std::unique_ptr<pg::EphemeralTable> table_;
   std::vector<Oid> types_;
   std::vector<pg::Param> params_;
 };

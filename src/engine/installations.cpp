@@ -1,8 +1,6 @@
 #include "engine/installations.hpp"
 
 #include "core/installations.hpp"
-#include "engine/given.hpp"
-#include "engine/queries.hpp"
 
 namespace attribution::engine {
 
@@ -61,6 +59,20 @@ private:
   std::exception_ptr failure_;
 };
 
+/// The newest time of each number.
+class Newest final : public pg::RowReceiver {
+public:
+  explicit Newest(std::vector<core::Micros> &times) : times_(times) {}
+  bool row(TupleTableSlot *slot) noexcept override {
+    core::Micros &newest = times_[static_cast<std::size_t>(DatumGetInt32(slot->tts_values[0]))];
+    newest = std::max(newest, core::Micros{DatumGetTimestampTz(slot->tts_values[1])});
+    return true;
+  }
+
+private:
+  std::vector<core::Micros> &times_;
+};
+
 } // namespace
 
 bool has_installation_key(const Binding &binding, const Batch &batch, std::uint32_t conversion) {
@@ -70,22 +82,17 @@ bool has_installation_key(const Binding &binding, const Batch &batch, std::uint3
   return true;
 }
 
-Installations::Installations(const Binding &binding, Oid reader, std::size_t conversions)
-    : binding_(binding), id_order_(binding.id.type.oid) {
+Installations::Installations(const Binding &binding, Oid reader)
+    : binding_(binding), id_order_(binding.id.type.oid), remembers_(remembers(binding)) {
   if (binding.installation_key.empty())
     return;
-  std::vector<Oid> types;
-  for (const Expression &key : binding.installation_key) {
+  for (const Expression &key : binding.installation_key)
     key_orders_.emplace_back(key.type.oid);
-    types.push_back(key.type.array_oid());
-  }
-  types.insert(types.end(), {INT4ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID});
+  Asked asked = ask(Batch(), {}, {}); // of none: what the reader may not read is refused here
   if (reader != GetUserId())
-    pg::Plan(conversions_of_keys(binding, false), types).check_reader(reader);
-  plan_ = pg::Plan::kept(conversions_of_keys(binding, true), types, planning_for(conversions));
+    asked.given.prepared(conversions_of_keys(binding, asked.keys, false)).check_reader(reader);
+  is_parallel_safe_ = asked.given.kept(conversions_of_keys(binding, asked.keys, true)).is_parallel_safe();
   sieve_.emplace(binding);
-  if (remembers(binding))
-    remembered_ = pg::Plan::kept(remembered_of_keys(binding), types, planning_for(conversions));
 }
 
 std::vector<Installations::Members> Installations::keys_of(const Batch &batch) const {
@@ -119,7 +126,7 @@ std::vector<Installations::Members> Installations::keys_of(const Batch &batch) c
 }
 
 void Installations::tell(Batch &batch) const {
-  if (!plan_) {
+  if (!sieve_) {
     batch.kinds.assign(batch.size(), Kind::none);
     return;
   }
@@ -134,7 +141,9 @@ void Installations::tell(Batch &batch) const {
   if (numbers.empty())
     return;
   Walk walk(batch, keys, id_order_, binding_.spec.reattribution_window);
-  plan_.run(params_of(batch, keys, numbers), walk);
+  Asked asked = ask(batch, keys, numbers);
+  asked.given.run(conversions_of_keys(binding_, asked.keys, true),
+                  {INT4OID, TIMESTAMPTZOID, binding_.id.type.oid, BOOLOID}, walk, asked.given.planning());
   walk.check();
 }
 
@@ -145,20 +154,17 @@ std::vector<std::uint32_t> Installations::tell_alone(Batch &batch, const std::ve
   std::vector<std::uint32_t> alone;
   for (std::uint32_t number = 0; number < keys.size(); ++number) {
     // Of several some may have their decision before the horizon, and be the same conversion again.
-    if (remembered_ && keys[number].size() > 1)
+    if (remembers_ && keys[number].size() > 1)
       mixed[number] = 1;
     if (!mixed[number])
       alone.push_back(number);
   }
   std::vector<core::Micros> last(keys.size(), core::kMinusInfinity);
-  if (remembered_ && !alone.empty()) {
-    const pg::Rows rows = remembered_.execute(params_of(batch, keys, alone), true);
-    bool null = false;
-    for (std::uint64_t row = 0; row < rows.count; ++row) {
-      core::Micros &newest = last[static_cast<std::size_t>(DatumGetInt32(rows.get(row, 1, &null)))];
-      newest = std::max(newest, core::Micros{DatumGetTimestampTz(rows.get(row, 2, &null))});
-    }
-    pg::call([&] { SPI_freetuptable(rows.table); });
+  if (remembers_ && !alone.empty()) {
+    Newest newest(last);
+    Asked asked = ask(batch, keys, alone);
+    asked.given.run(remembered_of_keys(binding_, asked.keys), {INT4OID, TIMESTAMPTZOID}, newest,
+                    asked.given.planning());
   }
   for (const std::uint32_t number : alone) {
     const Members &members = keys[number];
@@ -179,23 +185,18 @@ std::vector<std::uint32_t> Installations::tell_alone(Batch &batch, const std::ve
   return rest;
 }
 
-std::vector<pg::Param> Installations::params_of(const Batch &batch, const std::vector<Members> &keys,
-                                                const std::vector<std::uint32_t> &numbers) const {
-  std::vector<pg::Param> params;
-  for (std::size_t i = 0; i < binding_.installation_key.size(); ++i) {
-    const std::vector<Datum> &values = batch.columns[binding_.columns.size() + i].values;
-    params.push_back(array_of(binding_.installation_key[i].type, numbers, [&](std::uint32_t number) {
-      return pg::Param{values[keys[number].front()], false};
-    }));
-  }
-  params.push_back(array_of(type_of(INT4OID), numbers, [](std::uint32_t number) {
-    return pg::Param{Int32GetDatum(static_cast<std::int32_t>(number)), false};
-  }));
-  params.push_back(array_of(type_of(TIMESTAMPTZOID), numbers,
-                            [&](std::uint32_t number) { return at_time(batch.times[keys[number].back()]); }));
-  params.push_back({TimestampTzGetDatum(binding_.spec.horizon.value_or(core::kMinusInfinity)), false});
-
-  return params;
+Installations::Asked Installations::ask(const Batch &batch, const std::vector<Members> &keys,
+                                        const std::vector<std::uint32_t> &numbers) const {
+  Given given(numbers);
+  for (std::size_t i = 0; i < binding_.installation_key.size(); ++i)
+    given.add("\"?key" + std::to_string(i + 1) + "\"", binding_.installation_key[i].type, [&](std::uint32_t number) {
+      return pg::Param{batch.columns[binding_.columns.size() + i].values[keys[number].front()], false};
+    });
+  given.add_int4("\"?number\"", [](std::uint32_t number) { return static_cast<std::int32_t>(number); })
+      .add_time("\"?until\"", [&](std::uint32_t number) { return batch.times[keys[number].back()]; });
+  const std::string horizon = given.also(TIMESTAMPTZOID, at_time(binding_.spec.horizon.value_or(core::kMinusInfinity)));
+  const std::string rows = given.rows();
+  return {std::move(given), {rows, horizon}};
 }
 
 } // namespace attribution::engine

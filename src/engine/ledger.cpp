@@ -5,6 +5,7 @@
 #include "engine/horizon.hpp"
 #include "engine/installations.hpp"
 #include "engine/queries.hpp"
+#include "pg/by_index.hpp"
 
 namespace attribution::engine {
 
@@ -18,6 +19,14 @@ constexpr const char *kHeaderColumns =
 
 Datum text_datum(const char *text) {
   return pg::call([&] { return CStringGetTextDatum(text); });
+}
+
+/// A span of time that is not negative, as justify_hours() writes it.
+Interval in_days(core::Micros span) {
+  Interval interval{};
+  interval.time = span % USECS_PER_DAY;
+  interval.day = static_cast<std::int32_t>(span / USECS_PER_DAY);
+  return interval;
 }
 
 /// The words that headers hold.
@@ -248,8 +257,8 @@ void Decided::assign_nulls(BatchColumn &column, std::size_t count) {
   column.nulls.assign(count, true);
 }
 
-Ledger::Ledger(const Binding &binding, std::size_t bytes)
-    : binding_(binding), bytes_(bytes), decisions_(relation_name(binding.spec.storage->decisions)),
+Ledger::Ledger(const Binding &binding)
+    : binding_(binding), decisions_(relation_name(binding.spec.storage->decisions)),
       credits_(relation_name(binding.spec.storage->credits)),
       decisions_history_(relation_name(binding.spec.storage->decisions_history)),
       credits_history_(relation_name(binding.spec.storage->credits_history)),
@@ -258,6 +267,7 @@ Ledger::Ledger(const Binding &binding, std::size_t bytes)
       collation_(pg::collate(id_collation(binding))) {}
 
 std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, const Decided &decided) const {
+  const pg::ByIndex by_index("enable_hashjoin");
   std::string carried;
   std::vector<Oid> columns = {INT4OID,        TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
                               NUMERICOID,     TIMESTAMPTZOID, INT4OID, TEXTOID, binding_.touch_id.oid,
@@ -399,6 +409,7 @@ void Ledger::supersede(const Claims &claims, const std::vector<Kept> &gone, cons
                        std::int64_t run) const {
   if (gone.empty())
     return;
+  const pg::ByIndex by_index("enable_hashjoin");
   Given given(all_of(gone.size()));
   given.add("id", binding_.id.type,
             [&](std::uint32_t i) {
@@ -434,9 +445,13 @@ void Ledger::insert_headers(const Decided &decided, const std::vector<std::uint3
                             const std::vector<core::Micros> &at, std::int64_t run) const {
   const Batch &batch = decided.batch;
   const Words words;
-  core::Micros longest = 0; // the window of an organic one: nothing was found in any
+  Interval longest{}; // the window of an organic one: nothing was found in any
+  std::vector<Interval> lookbacks;
   for (const core::Tier &tier : binding_.rule.tiers)
-    longest = std::max(longest, tier.lookback);
+    lookbacks.push_back(in_days(tier.lookback));
+  for (const Interval &lookback : lookbacks)
+    if (std::tie(longest.day, longest.time) < std::tie(lookback.day, lookback.time))
+      longest = lookback;
   const auto text = [&](Datum word, bool null = false) { return pg::Param{word, null}; };
   Given given(conversions);
   given.add("conversion_id", binding_.id.type,
@@ -455,11 +470,10 @@ void Ledger::insert_headers(const Decided &decided, const std::vector<std::uint3
              const Decided::Header &header = decided.headers[i];
              return header.attributed ? text(decided.tier_names[header.tier]) : pg::Param{};
            })
-      .add("lookback", type_of(INT8OID),
+      .add("lookback", type_of(INTERVALOID),
            [&](std::uint32_t i) {
              const Decided::Header &header = decided.headers[i];
-             return pg::Param{Int64GetDatum(header.attributed ? binding_.rule.tiers[header.tier].lookback : longest),
-                              false};
+             return pg::Param{IntervalPGetDatum(header.attributed ? &lookbacks[header.tier] : &longest), false};
            })
       .add("value", type_of(NUMERICOID),
            [&](std::uint32_t i) {
@@ -477,38 +491,16 @@ void Ledger::insert_headers(const Decided &decided, const std::vector<std::uint3
   const std::string version = given.also(INT4OID, {Int32GetDatum(binding_.spec.version), false});
   const std::string by = given.also(INT8OID, {Int64GetDatum(run), false});
   given.execute(joined({"INSERT INTO ", decisions_, " (", kHeaderColumns, besides,
-                        (") SELECT conversion_id, conversion_time, outcome, kind, tier,"
-                         " pg_catalog.justify_hours(lookback * interval '1 microsecond'), value, "),
-                        version, ", decided_at, ", by, besides, " FROM ", given.rows()}));
+                        ") SELECT conversion_id, conversion_time, outcome, kind, tier, lookback, value, ", version,
+                        ", decided_at, ", by, besides, " FROM ", given.rows()}));
 }
 
 void Ledger::insert_credits(const Decided &decided, const std::vector<std::uint32_t> &conversions,
                             const std::vector<core::Micros> &at) const {
-  // What is carried may be large, and becomes an array: in slices.
   std::vector<std::uint32_t> credits;
-  std::size_t bytes = 0;
   for (const std::uint32_t i : conversions)
-    for (std::uint32_t c = decided.headers[i].first; c < decided.headers[i].first + decided.headers[i].count; ++c) {
-      for (std::size_t k = 0; k < decided.carried.size(); ++k)
-        if (!decided.carried[k].nulls[c])
-          bytes += binding_.carried[k]->size(decided.carried[k].values[c]);
-      for (std::size_t k = 0; k < decided.credit_values.size(); ++k)
-        if (!decided.credit_values[k].nulls[c])
-          bytes += binding_.credit_columns[k].type.size(decided.credit_values[k].values[c]);
+    for (std::uint32_t c = decided.headers[i].first; c < decided.headers[i].first + decided.headers[i].count; ++c)
       credits.push_back(c);
-      if (bytes < bytes_)
-        continue;
-      insert_slice(decided, std::exchange(credits, {}), at);
-      bytes = 0;
-    }
-  if (!credits.empty())
-    insert_slice(decided, std::move(credits), at);
-}
-
-void Ledger::insert_slice(const Decided &decided, std::vector<std::uint32_t> credits,
-                          const std::vector<core::Micros> &at) const {
-  pg::Context memory("attribution credits");
-  pg::Within within(memory);
   using Credit = Decided::Credit;
   const Batch &batch = decided.batch;
   Given given(std::move(credits));
@@ -582,7 +574,8 @@ void Ledger::remember(const Claims &claims, const Batch &batch, const std::vecto
   given.execute(joined({"DELETE FROM ", table, " AS old WHERE old.conversion_id = ANY (", ids, collation_,
                         ") AND pg_catalog.timestamptz_ge(old.conversion_time, ", horizon,
                         ") AND NOT EXISTS (SELECT FROM ", given.rows(), " WHERE given.conversion_id", collation_,
-                        " = old.conversion_id AND given.conversion_time = old.conversion_time", same, ")"}));
+                        " = old.conversion_id AND given.conversion_time = old.conversion_time", same, ")"}),
+                given.planning());
 }
 
 } // namespace attribution::engine

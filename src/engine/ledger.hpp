@@ -66,8 +66,7 @@ struct Tally {
 
 class Ledger {
 public:
-  /// `bytes`: of carried values that are written at a time.
-  Ledger(const Binding &binding, std::size_t bytes);
+  explicit Ledger(const Binding &binding);
   /// Reads what is kept of the claimed ids, in the active snapshot.
   std::vector<Kept> read(const Claims &claims, const Claimed &claimed, const Decided &decided) const;
   /// Writes what differs, with the superseded into history; what lies beyond the horizon is kept as it is.
@@ -85,15 +84,12 @@ private:
                       const std::vector<core::Micros> &at, std::int64_t run) const;
   void insert_credits(const Decided &decided, const std::vector<std::uint32_t> &conversions,
                       const std::vector<core::Micros> &at) const;
-  void insert_slice(const Decided &decided, std::vector<std::uint32_t> credits,
-                    const std::vector<core::Micros> &at) const;
   /// Remembers who is new, of these conversions, for when the events are gone; and no longer what else was remembered
   /// of the claims `remembered`.
   void remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &remembered,
                 const std::vector<std::uint32_t> &conversions) const;
 
   const Binding &binding_;
-  std::size_t bytes_;
   std::string decisions_, credits_, decisions_history_, credits_history_;
   std::string header_columns_, credit_columns_; ///< that are kept in history
   std::string collation_;                       ///< of conversion ids

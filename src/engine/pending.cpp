@@ -28,14 +28,31 @@ void warn_of_strange(const Binding &binding, const Sweep &sweep, const pg::Rows 
   });
 }
 
+pg::Param place_of(const Claims &claims, std::uint32_t claim) { return {PointerGetDatum(&claims.rows[claim]), false}; }
+
+Given ids_of(const Binding &binding, const Claims &claims) {
+  Given given(all_of(claims.size()));
+  given.add_int4("\"?number\"", [](std::uint32_t claim) { return static_cast<std::int32_t>(claim); })
+      .add("\"?id\"", binding.id.type, [&](std::uint32_t claim) {
+        return pg::Param{claims.ids[claim], false};
+      });
+  return given;
+}
+
+std::string conversions_of(const Binding &binding, Given &ids) {
+  const std::string rows = ids.rows();
+  return conversions_claimed(binding, rows, ids.also(TEXTARRAYOID, text_array(binding.spec.empty)));
+}
+
 } // namespace
 
 void claim(const Binding &binding, core::Micros since, core::Micros now, std::uint32_t most, Claims &claims) {
-  const pg::Plan plan =
-      pg::Plan::kept("SELECT conversion_id, conversion_time, elsewhere, arrived_at, due FROM " + pending_of(binding) +
-                         " WHERE due >= $1 AND due <= $2 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED",
-                     {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}, pg::Planning::each_time);
-  plan.expect({binding.id.type.oid, TIMESTAMPTZOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID});
+  const pg::Plan plan = pg::Plan::kept(
+      "SELECT conversion_id, conversion_time, elsewhere, arrived_at, due, ctid FROM " + pending_of(binding) +
+          " WHERE due >= $1 AND due <= $2 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED",
+      // Told the times, the planner would look for the end of their index, past all who have left the queue.
+      {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}, pg::Planning::once);
+  plan.expect({binding.id.type.oid, TIMESTAMPTZOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIDOID});
   const pg::Rows rows = plan.execute({{TimestampTzGetDatum(since), false},
                                       {TimestampTzGetDatum(now), false},
                                       {Int32GetDatum(static_cast<std::int32_t>(most)), false}});
@@ -48,6 +65,7 @@ void claim(const Binding &binding, core::Micros since, core::Micros now, std::ui
     const Datum arrival = rows.get(row, 4, &null);
     claims.arrivals.push_back(null ? std::nullopt : std::optional<core::Micros>(DatumGetTimestampTz(arrival)));
     claims.reached = DatumGetTimestampTz(rows.get(row, 5, &null));
+    claims.rows.push_back(*reinterpret_cast<ItemPointerData *>(DatumGetPointer(rows.get(row, 6, &null))));
   }
 }
 
@@ -60,20 +78,11 @@ void Claimed::shorten(std::uint32_t conversions) {
 }
 
 void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Claimed &claimed) {
-  const std::vector<std::uint32_t> all = all_of(claims.size());
   // A hash join reads the table. (2,000 of 52,000: 7.4 ms, by the index 2.1.) Without an index it is the way all the
   // same.
   const pg::ByIndex by_index("enable_hashjoin");
-  const pg::Plan plan =
-      pg::Plan::kept(conversions_claimed(binding), {INT4ARRAYOID, binding.id.type.array_oid(), TEXTARRAYOID},
-                     planning_for(claims.size()));
-  const pg::Param numbers = array_of(type_of(INT4OID), all, [](std::uint32_t i) {
-    return pg::Param{Int32GetDatum(static_cast<std::int32_t>(i)), false};
-  });
-  const pg::Param ids = array_of(binding.id.type, all, [&](std::uint32_t i) {
-    return pg::Param{claims.ids[i], false};
-  });
-  pg::Cursor cursor(plan, {numbers, ids, text_array(binding.spec.empty)});
+  Given given = ids_of(binding, claims);
+  pg::Cursor cursor = given.open(conversions_of(binding, given));
   const int number_column = claimed_number_column(binding);
   Batch &batch = claimed.batch;
   std::size_t places_of_claim = 0;
@@ -118,30 +127,32 @@ void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Cla
       claimed.places.push_back({i, claims.times[i]});
 }
 
+void check_claimed(const Binding &binding) {
+  Given given = ids_of(binding, Claims());
+  (void)given.prepared(conversions_of(binding, given));
+}
+
 void reschedule(const Binding &binding, const Claims &claims, const std::vector<Turn> &turns) {
   if (turns.empty())
     return;
   Given given(all_of(turns.size()));
-  given.add("id", binding.id.type,
-            [&](std::uint32_t i) {
-              return pg::Param{claims.ids[turns[i].claim], false};
-            })
+  given.add("place", type_of(TIDOID), [&](std::uint32_t i) { return place_of(claims, turns[i].claim); })
       .add_time("at", [&](std::uint32_t i) { return turns[i].time; })
       .add_time("arrived_at", [&](std::uint32_t i) { return turns[i].arrival; })
       .add_time("due", [&](std::uint32_t i) { return turns[i].due; });
   given.execute(joined({"UPDATE ", pending_of(binding),
                         (" AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at,"
                          " due = given.due, failed_at = NULL, sqlstate = NULL, message = NULL FROM "),
-                        given.rows(), " WHERE pending.conversion_id = given.id", pg::collate(id_collation(binding))}));
+                        given.rows(), " WHERE pending.ctid = given.place"}));
 }
 
 void close(const Binding &binding, const Claims &claims, const std::vector<std::uint32_t> &which) {
   if (which.empty())
     return;
   Given given(which);
-  given.add("id", binding.id.type, [&](std::uint32_t i) { return pg::Param{claims.ids[i], false}; });
-  given.execute(joined({"DELETE FROM ", pending_of(binding), " AS pending USING ", given.rows(),
-                        " WHERE pending.conversion_id = given.id", pg::collate(id_collation(binding))}));
+  given.add("place", type_of(TIDOID), [&](std::uint32_t claim) { return place_of(claims, claim); });
+  given.execute(joined(
+      {"DELETE FROM ", pending_of(binding), " AS pending USING ", given.rows(), " WHERE pending.ctid = given.place"}));
 }
 
 void set_aside(const Binding &binding, const Claims &claims, int sqlstate, const std::string &message) {

@@ -12,6 +12,7 @@ struct Claims {
 
   pg::Context memory; ///< owns the ids
   std::vector<Datum> ids;
+  std::vector<ItemPointerData> rows;                 ///< where they are: locked, so that they stay there
   std::vector<core::Micros> times;                   ///< a time at which a row or a decision of the id is, or was
   std::vector<char> elsewhere;                       ///< its decision may be at any other time as well
   std::vector<std::optional<core::Micros>> arrivals; ///< nothing: not decided yet
@@ -39,6 +40,9 @@ struct Claimed {
 /// Reads the conversions of the claimed ids, of several rows with one id the earliest, up to about `bytes` of them.
 void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Claimed &claimed);
 
+/// Raises the error that reading them would, if it can be told without any.
+void check_claimed(const Binding &binding);
+
 /// A claimed conversion's next turn.
 struct Turn {
   std::uint32_t claim;
@@ -47,7 +51,7 @@ struct Turn {
   core::Micros due;
 };
 void reschedule(const Binding &binding, const Claims &claims, const std::vector<Turn> &turns);
-/// Takes claims off the queue.
+/// Takes claims off the queue. What a trigger of this transaction has queued again stays, as it does in reschedule().
 void close(const Binding &binding, const Claims &claims, const std::vector<std::uint32_t> &which);
 
 /// Sets the one claim aside: it is due never, until it is changed or retried.

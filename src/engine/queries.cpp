@@ -143,15 +143,13 @@ std::string conversions_by_id(const Binding &binding) {
          binding.time.quoted;
 }
 
-std::string conversions_claimed(const Binding &binding) {
+std::string conversions_claimed(const Binding &binding, const std::string &given, const std::string &empty) {
   const Column &id = binding.id;
-  return "SELECT " + conversion_columns(binding, "true", "$3") +
-         ", given.\"?number\" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS given(\"?number\","
-         " \"?id\") JOIN " +
-         binding.conversions.name + " AS conversion ON " +
-         same_id(binding, "conversion." + id.quoted, "given.\"?id\"" + pg::collate(id_collation(binding))) +
-         " WHERE true" + and_filter(binding.spec.filter) + " ORDER BY given.\"?number\", conversion." +
-         binding.time.quoted;
+  return joined({"SELECT ", conversion_columns(binding, "true", empty), ", given.\"?number\" FROM ", given, " JOIN ",
+                 binding.conversions.name, " AS conversion ON ",
+                 same_id(binding, "conversion." + id.quoted, "given.\"?id\"" + pg::collate(id_collation(binding))),
+                 " WHERE true", and_filter(binding.spec.filter), " ORDER BY given.\"?number\", conversion.",
+                 binding.time.quoted});
 }
 
 int claimed_number_column(const Binding &binding) {
@@ -161,31 +159,24 @@ int claimed_number_column(const Binding &binding) {
 
 namespace {
 
-/// Installation keys that are given as arrays, as parameters; with their numbers, times and the horizon.
+/// What joins the installation keys that are given to whoever has them.
 struct GivenKeys {
   explicit GivenKeys(const Binding &binding) {
-    std::string arrays, names;
     for (std::size_t i = 0; i < binding.installation_key.size(); ++i) {
       const Expression &key = binding.installation_key[i];
       const std::string number = std::to_string(i + 1);
       const std::string equality = pg::equality(key.type.oid, key.type.oid);
       const std::string given = joined({"given.\"?key", number, "\"", pg::collate(key.type.collation)});
-      arrays += joined({"pg_catalog.unnest($", number, "), "});
-      names += joined({"\"?key", number, "\", "});
       are_of_conversion += joined({key.sql, " ", equality, " ", given, " AND "});
       are_old += joined({"old.key", number, " ", equality, " ", given, " AND "});
     }
-    const int next = static_cast<int>(binding.installation_key.size()) + 1;
-    rows = joined({"ROWS FROM (", arrays, "pg_catalog.unnest(", param(next), "), pg_catalog.unnest(", param(next + 1),
-                   ")) AS given(", names, "\"?number\", \"?until\")"});
-    horizon = param(next + 2);
   }
-  std::string from_remembered(const Binding &binding) const {
-    return joined({" FROM ", rows, " JOIN ", relation_name(binding.spec.storage->installations), " AS old ON ", are_old,
-                   "old.conversion_time <= given.\"?until\" WHERE old.conversion_time < ", horizon});
+  std::string from_remembered(const Binding &binding, const KeysAsked &asked) const {
+    return joined({" FROM ", asked.given, " JOIN ", relation_name(binding.spec.storage->installations), " AS old ON ",
+                   are_old, "old.conversion_time <= given.\"?until\" WHERE old.conversion_time < ", asked.horizon});
   }
 
-  std::string rows, are_of_conversion, are_old, horizon;
+  std::string are_of_conversion, are_old;
 };
 
 } // namespace
@@ -202,18 +193,18 @@ bool remembers(const Binding &binding) {
   return binding.spec.storage && OidIsValid(binding.spec.storage->installations) && binding.spec.horizon;
 }
 
-std::string remembered_of_keys(const Binding &binding) {
-  return "SELECT given.\"?number\", old.conversion_time" + GivenKeys(binding).from_remembered(binding);
+std::string remembered_of_keys(const Binding &binding, const KeysAsked &asked) {
+  return "SELECT given.\"?number\", old.conversion_time" + GivenKeys(binding).from_remembered(binding, asked);
 }
 
-std::string conversions_of_keys(const Binding &binding, bool stored) {
+std::string conversions_of_keys(const Binding &binding, const KeysAsked &asked, bool stored) {
   const std::string &relation = binding.conversions.name;
   const std::string id = "conversion." + binding.id.quoted;
   const std::string time = "conversion." + binding.time.quoted;
   const std::string filter = and_filter(binding.spec.filter);
-  const GivenKeys given(binding);
+  const GivenKeys keys(binding);
   std::string sql = "SELECT given.\"?number\", " + time + " AS \"?time\", " + id + " AS \"?id\", false FROM " +
-                    given.rows + " JOIN " + relation + " AS conversion ON " + given.are_of_conversion + time +
+                    asked.given + " JOIN " + relation + " AS conversion ON " + keys.are_of_conversion + time +
                     " <= given.\"?until\" WHERE pg_catalog.isfinite(" + time + ") AND " + id + " IS NOT NULL" + filter;
   if (!binding
            .id_is_unique) { // rule 7: of several rows of one id the earliest, then the least by text, is the conversion
@@ -239,9 +230,9 @@ std::string conversions_of_keys(const Binding &binding, bool stored) {
     // Whose decision lies before the horizon had its earliest row there: what comes later is the same conversion again.
     sql += joined({" AND NOT EXISTS (SELECT FROM ", relation_name(binding.spec.storage->decisions),
                    " AS known WHERE known.conversion_id = ", id, pg::collate(id_collation(binding)),
-                   " AND known.conversion_time < ", given.horizon, ")"});
+                   " AND known.conversion_time < ", asked.horizon, ")"});
     sql += joined({" UNION ALL SELECT given.\"?number\", old.conversion_time, old.conversion_id, true",
-                   given.from_remembered(binding)});
+                   keys.from_remembered(binding, asked)});
   }
   return "SELECT * FROM (" + sql + ") AS found(number, at, id, remembered) ORDER BY number, at, id" +
          c_collate(binding.id) + ", remembered DESC";

@@ -21,22 +21,26 @@ std::string conversions_in_range(const Binding &binding, bool has_end, bool in_o
 /// values.
 std::string conversions_by_id(const Binding &binding);
 
-/// The conversions with the ids $2 (an array), by the number that $1 (int4[]) gives each id, and then by time: all rows
-/// that pass the filter. $3: the empty values. The number comes last.
-std::string conversions_claimed(const Binding &binding);
+/// The conversions with the ids "?id" that are given, by the "?number" of each, and then by time: all rows that pass
+/// the filter. `given`: Given::rows(); `empty`: the parameter of the empty values. The number comes last.
+std::string conversions_claimed(const Binding &binding, const std::string &given, const std::string &empty);
 int claimed_number_column(const Binding &binding);
 
 /// The installation keys of the rows that pass the filter. No parameters.
 std::string installation_keys(const Binding &binding);
 /// Whether conversions from before the horizon are remembered, which may be gone.
 bool remembers(const Binding &binding);
-/// The new ones among those: (number of the key, time). Parameters: as of conversions_of_keys().
-std::string remembered_of_keys(const Binding &binding);
-/// All conversions of given keys, up to a time for each: (number of the key, time, id, whether it is only remembered),
-/// in that order. Remembered are the new ones that lie before the horizon. Parameters: an array for each part of the
-/// installation key; their numbers, int4[]; the times, timestamptz[]; the horizon. Without `stored` what decisions know
-/// is left out.
-std::string conversions_of_keys(const Binding &binding, bool stored);
+/// Keys that are asked for.
+struct KeysAsked {
+  std::string given;   ///< Given::rows() of "?key1", .. the parts of a key, "?number", and "?until", a time
+  std::string horizon; ///< the parameter of that
+};
+/// The new ones among those: (number of the key, time).
+std::string remembered_of_keys(const Binding &binding, const KeysAsked &asked);
+/// All conversions of keys, up to a time for each: (number of the key, time, id, whether it is only remembered), in
+/// that order. Remembered are the new ones that lie before the horizon. Without `stored` what decisions know is left
+/// out.
+std::string conversions_of_keys(const Binding &binding, const KeysAsked &asked, bool stored);
 
 /// The columns that every touch query gives first; BoundTier::columns follow.
 enum TouchColumn : int { kTouchNumber = 1, kTouchTime, kTouchId, kTouchLookback, kTouchFacts, kTouchColumns };

@@ -37,7 +37,7 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
   Crediting crediting(binding);
   Decided decided(binding, claimed.batch, crediting, limits.memory);
   std::vector<Kept> kept;
-  const Ledger ledger(binding, limits.batch_bytes);
+  const Ledger ledger(binding);
   {
     // Taken after the claim: who changed a claimed conversion before has committed, and is seen; who changes one from
     // now on waits for the claim's end, and queues it again.
@@ -45,7 +45,7 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
     {
       const pg::ByIndex by_index;
       read_claimed(binding, claims, limits.batch_bytes, claimed);
-      Installations(binding, GetUserId(), claims.size()).tell(claimed.batch);
+      Installations(binding, GetUserId()).tell(claimed.batch);
     }
     const core::Keep keep = keep_to_store(binding);
     IndexTouchSource source(binding, GetUserId(), claims.size(), stores_channels(binding), keep, limits.candidates,

@@ -10,7 +10,12 @@ namespace attribution::entry {
 
 namespace {
 
-using Rules = std::unordered_map<std::string, std::shared_ptr<const engine::Binding>>;
+/// What may have changed since is known all the same: the relations are those of before, almost always.
+struct Known {
+  std::shared_ptr<const engine::Binding> binding;
+  std::uint64_t as_of; ///< of `alterations`
+};
+using Rules = std::unordered_map<std::string, Known>;
 /// With other overrides in each call there would be ever more.
 constexpr std::size_t kMostRules = 100;
 
@@ -19,13 +24,13 @@ Rules &known_rules() {
   static auto *rules = new Rules;
   return *rules;
 }
-bool altered = false; ///< since they were known
+std::uint64_t alterations = 0; ///< that this session has heard of
 
-void relation_altered(Datum, Oid) { altered = true; }
-void catalog_altered(Datum, int, uint32) { altered = true; }
+void relation_altered(Datum, Oid) { ++alterations; }
+void catalog_altered(Datum, int, uint32) { ++alterations; }
 
 /// A rule is read from its tables (see attribution_rule_altered), from relations, types and who may do what. Any
-/// relation will do to forget all: that is seldom, and finding out which costs more.
+/// relation will do to read all anew: that is seldom, and finding out which costs more.
 void watch_catalogs() {
   static bool watched = false;
   if (std::exchange(watched, true))
@@ -38,14 +43,10 @@ void watch_catalogs() {
   });
 }
 
-/// Takes note of what others have committed; whether all that is known still holds.
-bool is_current() {
+/// Takes note of what others have committed. Returns the alterations up to now.
+std::uint64_t catch_up() {
   pg::call([] { AcceptInvalidationMessages(); });
-  if (!altered)
-    return true;
-  known_rules().clear();
-  altered = false;
-  return false;
+  return alterations;
 }
 
 /// Whoever asks may read the rule, or not.
@@ -64,36 +65,40 @@ std::string key_of(Datum rule, Datum overrides) {
 AskedRule::AskedRule(Datum rule, Datum overrides) {
   // A snapshot of before may show another rule.
   if (IsolationUsesXactSnapshot()) {
-    engine::lock_relations(engine::load_spec(rule, overrides));
+    engine::lock_relations(relations_of(engine::load_spec(rule, overrides)));
     spec_ = engine::load_spec(rule, overrides);
     return;
   }
   watch_catalogs();
   key_ = key_of(rule, overrides);
-  is_current();
-  if (const auto found = known_rules().find(key_); found != known_rules().end()) {
-    known_ = found->second;
-    engine::lock_relations(known_->spec);
-    if (is_current())
-      return;
-    known_.reset();
-  }
   // Retention moves a horizon under a lock that keeps everybody away. So the relations are locked first, and what the
   // rule says of them is read, in a snapshot of its own, when nobody can drop their partitions any more.
-  engine::lock_relations(engine::load_spec(rule, overrides));
-  is_current();
-  const pg::FreshSnapshot snapshot;
-  spec_ = engine::load_spec(rule, overrides);
+  std::vector<Oid> locked;
+  if (const auto found = known_rules().find(key_); found != known_rules().end()) {
+    locked = relations_of(found->second.binding->spec);
+    engine::lock_relations(locked);
+    if (catch_up() == found->second.as_of) {
+      known_ = found->second.binding;
+      return;
+    }
+  }
+  do {
+    if (locked.empty())
+      engine::lock_relations(locked = relations_of(engine::load_spec(rule, overrides)));
+    as_of_ = catch_up();
+    const pg::FreshSnapshot snapshot;
+    spec_ = engine::load_spec(rule, overrides);
+  } while (relations_of(spec_) != std::exchange(locked, {}));
 }
 
 std::shared_ptr<const engine::Binding> AskedRule::bind() {
   if (known_)
     return known_;
   known_ = std::make_shared<const engine::Binding>(engine::bind(std::move(spec_)));
-  if (!key_.empty() && is_current()) {
+  if (!key_.empty() && catch_up() == as_of_) {
     if (known_rules().size() >= kMostRules)
       known_rules().clear();
-    known_rules()[key_] = known_;
+    known_rules()[key_] = {known_, as_of_};
   }
   return known_;
 }

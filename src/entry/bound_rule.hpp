@@ -40,6 +40,7 @@ public:
 
 private:
   std::string key_;
+  std::uint64_t as_of_ = 0; ///< what of the alterations the spec may rest on
   std::shared_ptr<const engine::Binding> known_;
   engine::RuleSpec spec_; ///< if it is not known
 };

@@ -166,7 +166,7 @@ public:
         keep_(Emit::kKeep == core::Keep::winners ? engine::keep_for(binding) : Emit::kKeep),
         source_(binding, reader, entry::batch_size(), engine::reads_channels(binding), keep_, entry::candidate_bytes(),
                 entry::is_touch_index_on()),
-        installations_(binding, reader, entry::batch_size()), emit_(binding) {}
+        installations_(binding, reader), emit_(binding) {}
 
   /// Decides the conversions of a slice, batch by batch. Calls `meanwhile` now and then.
   template <class F> void read(const engine::Slices &slices, std::uint32_t slice, pg::ResultSet &result, F meanwhile) {

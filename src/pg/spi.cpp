@@ -145,6 +145,24 @@ SPIPlanPtr prepare(const std::string &sql, const std::vector<Oid> &types, int pl
 
 } // namespace
 
+void Spi::take(TupleDesc shape, Tuplestorestate *rows, double expected) {
+  if (given_ == nullptr)
+    call([this] {
+      MemoryContext outer = MemoryContextSwitchTo(memory_);
+      auto *given = static_cast<EphemeralNamedRelation>(palloc0(sizeof(EphemeralNamedRelationData)));
+      given->md.name = pstrdup("?given");
+      given->md.reliddesc = InvalidOid;
+      given->md.enrtype = ENR_NAMED_TUPLESTORE;
+      if (const int result = SPI_register_relation(given); result < 0)
+        elog(ERROR, "could not give rows to statements: %s", SPI_result_code_string(result));
+      MemoryContextSwitchTo(outer);
+      given_ = given;
+    });
+  given_->md.tupdesc = shape;
+  given_->md.enrtuples = expected;
+  given_->reldata = rows;
+}
+
 Plan::Plan(const std::string &sql, const std::vector<Oid> &types)
     : plan_(prepare(sql, types, CURSOR_OPT_CUSTOM_PLAN)) {}
 

@@ -10,14 +10,31 @@ namespace attribution::pg {
 class Spi {
 public:
   Spi() {
-    call([] { SPI_connect(); });
+    call([this] {
+      SPI_connect();
+      memory_ = CurrentMemoryContext;
+    });
+    innermost_ = this;
   }
   ~Spi() {
+    innermost_ = outer_;
     if (std::uncaught_exceptions() == 0)
       SPI_finish();
   }
   Spi(const Spi &) = delete;
   Spi &operator=(const Spi &) = delete;
+
+  /// What the statements of the innermost connection call the rows that they are given.
+  static constexpr const char *kGiven = "\"?given\"";
+  static void give(TupleDesc shape, Tuplestorestate *rows, double expected) { innermost_->take(shape, rows, expected); }
+
+private:
+  void take(TupleDesc shape, Tuplestorestate *rows, double expected);
+
+  static inline Spi *innermost_ = nullptr;
+  Spi *outer_ = innermost_;
+  MemoryContext memory_ = nullptr;         ///< lasts as long as the connection
+  EphemeralNamedRelation given_ = nullptr; ///< registered with it
 };
 
 /// Receives rows one by one, inside PostgreSQL's executor: neither throws nor keeps what needs a destructor.
