@@ -66,7 +66,7 @@ void look_up(const Decided &decided, const BoundEnrichment &enrichment, const st
   const pg::Within within(memory);
   Given given = given_for(enrichment, numbers, key, time);
   const std::string empty = given.also(TEXTARRAYOID, text_array(decided.binding.spec.empty));
-  given.run(dimension_rows(decided.binding, enrichment, given.rows(), empty), types, found, given.planning());
+  given.run(dimension_rows(decided.binding, enrichment, given.rows(), empty), types, found);
   found.check();
 }
 

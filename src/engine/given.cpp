@@ -52,9 +52,8 @@ pg::Plan Given::kept(const std::string &sql, pg::Planning planning) {
   return pg::Plan::kept(sql, types_, planning);
 }
 
-void Given::run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver,
-                pg::Planning planning) {
-  const pg::Plan plan = kept(sql, planning);
+void Given::run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver) {
+  const pg::Plan plan = kept(sql);
   plan.expect(columns);
   plan.run(params_, receiver);
 }

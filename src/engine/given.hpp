@@ -6,7 +6,8 @@
 
 namespace attribution::engine {
 
-/// How to plan for so many rows: a plan for any number takes them for ten.
+/// How to plan for so many rows: a plan for any number takes them for ten. For many it is to see how large the tables are
+/// now: one that was made when they were empty went through all of them for each row, and a run took seven times as long.
 constexpr pg::Planning planning_for(std::size_t rows) noexcept {
   return rows <= 50 ? pg::Planning::once : pg::Planning::each_time;
 }
@@ -35,25 +36,24 @@ public:
   /// A parameter of its own; returns its name, "$7".
   std::string also(Oid type, pg::Param value);
 
-  /// How to plan a statement for which it matters how many rows these are. Where each is looked up by an index for
-  /// sure, and where none is, one plan is as good as another.
-  pg::Planning planning() const noexcept { return planning_for(which_.size()); }
-  pg::Plan kept(const std::string &sql, pg::Planning planning = pg::Planning::once);
+  /// A statement that is only prepared.
   pg::Plan prepared(const std::string &sql);
+  /// One that is kept.
+  pg::Plan kept(const std::string &sql) { return kept(sql, planning_for(which_.size())); }
 
   /// Runs a statement that writes.
-  void execute(const std::string &sql, pg::Planning planning = pg::Planning::once) {
-    kept(sql, planning).execute(params_);
-  }
+  void execute(const std::string &sql) { kept(sql).execute(params_); }
+  /// One that finds nothing by these rows, or by place: there is but one plan for it.
+  void execute_plainly(const std::string &sql) { kept(sql, pg::Planning::once).execute(params_); }
   /// Runs a query, whose columns must have these types, in the active snapshot.
-  void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver,
-           pg::Planning planning = pg::Planning::once);
+  void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver);
   void run(const pg::Plan &plan, pg::RowReceiver &receiver);
   pg::Cursor open(const std::string &sql) { return {kept(sql), params_}; }
 
 private:
   using Values = std::vector<pg::Param>;
   Values &add_column(const std::string &name, const pg::Type &type);
+  pg::Plan kept(const std::string &sql, pg::Planning planning);
   /// Has the next statement read these rows, and be planned for about so many.
   void give(double expected);
 

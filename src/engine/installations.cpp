@@ -143,7 +143,7 @@ void Installations::tell(Batch &batch) const {
   Walk walk(batch, keys, id_order_, binding_.spec.reattribution_window);
   Asked asked = ask(batch, keys, numbers);
   asked.given.run(conversions_of_keys(binding_, asked.keys, true),
-                  {INT4OID, TIMESTAMPTZOID, binding_.id.type.oid, BOOLOID}, walk, asked.given.planning());
+                  {INT4OID, TIMESTAMPTZOID, binding_.id.type.oid, BOOLOID}, walk);
   walk.check();
 }
 
@@ -163,8 +163,7 @@ std::vector<std::uint32_t> Installations::tell_alone(Batch &batch, const std::ve
   if (remembers_ && !alone.empty()) {
     Newest newest(last);
     Asked asked = ask(batch, keys, alone);
-    asked.given.run(remembered_of_keys(binding_, asked.keys), {INT4OID, TIMESTAMPTZOID}, newest,
-                    asked.given.planning());
+    asked.given.run(remembered_of_keys(binding_, asked.keys), {INT4OID, TIMESTAMPTZOID}, newest);
   }
   for (const std::uint32_t number : alone) {
     const Members &members = keys[number];

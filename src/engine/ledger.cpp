@@ -5,7 +5,6 @@
 #include "engine/horizon.hpp"
 #include "engine/installations.hpp"
 #include "engine/queries.hpp"
-#include "pg/by_index.hpp"
 
 namespace attribution::engine {
 
@@ -267,7 +266,6 @@ Ledger::Ledger(const Binding &binding)
       collation_(pg::collate(id_collation(binding))) {}
 
 std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, const Decided &decided) const {
-  const pg::ByIndex by_index("enable_hashjoin");
   std::string carried;
   std::vector<Oid> columns = {INT4OID,        TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
                               NUMERICOID,     TIMESTAMPTZOID, INT4OID, TEXTOID, binding_.touch_id.oid,
@@ -409,7 +407,6 @@ void Ledger::supersede(const Claims &claims, const std::vector<Kept> &gone, cons
                        std::int64_t run) const {
   if (gone.empty())
     return;
-  const pg::ByIndex by_index("enable_hashjoin");
   Given given(all_of(gone.size()));
   given.add("id", binding_.id.type,
             [&](std::uint32_t i) {
@@ -490,9 +487,9 @@ void Ledger::insert_headers(const Decided &decided, const std::vector<std::uint3
   }
   const std::string version = given.also(INT4OID, {Int32GetDatum(binding_.spec.version), false});
   const std::string by = given.also(INT8OID, {Int64GetDatum(run), false});
-  given.execute(joined({"INSERT INTO ", decisions_, " (", kHeaderColumns, besides,
-                        ") SELECT conversion_id, conversion_time, outcome, kind, tier, lookback, value, ", version,
-                        ", decided_at, ", by, besides, " FROM ", given.rows()}));
+  given.execute_plainly(joined({"INSERT INTO ", decisions_, " (", kHeaderColumns, besides,
+                                ") SELECT conversion_id, conversion_time, outcome, kind, tier, lookback, value, ",
+                                version, ", decided_at, ", by, besides, " FROM ", given.rows()}));
 }
 
 void Ledger::insert_credits(const Decided &decided, const std::vector<std::uint32_t> &conversions,
@@ -528,7 +525,7 @@ void Ledger::insert_credits(const Decided &decided, const std::vector<std::uint3
     given.add(binding_.credit_columns[i].quoted, binding_.credit_columns[i].type, [&, i](std::uint32_t c) {
       return pg::Param{decided.credit_values[i].values[c], decided.credit_values[i].nulls[c] != 0};
     });
-  given.execute(joined({"INSERT INTO ", credits_, " (", given.names(), ") SELECT * FROM ", given.rows()}));
+  given.execute_plainly(joined({"INSERT INTO ", credits_, " (", given.names(), ") SELECT * FROM ", given.rows()}));
 }
 
 void Ledger::remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &remembered,
@@ -560,7 +557,7 @@ void Ledger::remember(const Claims &claims, const Batch &batch, const std::vecto
         {" AND given.", name, pg::collate(type.collation), " ", pg::equality(type.oid, type.oid), " old.", name});
   }
   if (!fresh.empty())
-    given.execute(joined(
+    given.execute_plainly(joined(
         {"INSERT INTO ", table, " (", given.names(), ") SELECT * FROM ", given.rows(), " ON CONFLICT DO NOTHING"}));
   if (remembered.empty())
     return;
@@ -574,8 +571,7 @@ void Ledger::remember(const Claims &claims, const Batch &batch, const std::vecto
   given.execute(joined({"DELETE FROM ", table, " AS old WHERE old.conversion_id = ANY (", ids, collation_,
                         ") AND pg_catalog.timestamptz_ge(old.conversion_time, ", horizon,
                         ") AND NOT EXISTS (SELECT FROM ", given.rows(), " WHERE given.conversion_id", collation_,
-                        " = old.conversion_id AND given.conversion_time = old.conversion_time", same, ")"}),
-                given.planning());
+                        " = old.conversion_id AND given.conversion_time = old.conversion_time", same, ")"}));
 }
 
 } // namespace attribution::engine

@@ -140,10 +140,11 @@ void reschedule(const Binding &binding, const Claims &claims, const std::vector<
       .add_time("at", [&](std::uint32_t i) { return turns[i].time; })
       .add_time("arrived_at", [&](std::uint32_t i) { return turns[i].arrival; })
       .add_time("due", [&](std::uint32_t i) { return turns[i].due; });
-  given.execute(joined({"UPDATE ", pending_of(binding),
-                        (" AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at,"
-                         " due = given.due, failed_at = NULL, sqlstate = NULL, message = NULL FROM "),
-                        given.rows(), " WHERE pending.ctid = given.place"}));
+  given.execute_plainly(
+      joined({"UPDATE ", pending_of(binding),
+              (" AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at,"
+               " due = given.due, failed_at = NULL, sqlstate = NULL, message = NULL FROM "),
+              given.rows(), " WHERE pending.ctid = given.place"}));
 }
 
 void close(const Binding &binding, const Claims &claims, const std::vector<std::uint32_t> &which) {
@@ -151,7 +152,7 @@ void close(const Binding &binding, const Claims &claims, const std::vector<std::
     return;
   Given given(which);
   given.add("place", type_of(TIDOID), [&](std::uint32_t claim) { return place_of(claims, claim); });
-  given.execute(joined(
+  given.execute_plainly(joined(
       {"DELETE FROM ", pending_of(binding), " AS pending USING ", given.rows(), " WHERE pending.ctid = given.place"}));
 }
 
