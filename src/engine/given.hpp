@@ -6,8 +6,9 @@
 
 namespace attribution::engine {
 
-/// How to plan for so many rows: a plan for any number takes them for ten. For many it is to see how large the tables are
-/// now: one that was made when they were empty went through all of them for each row, and a run took seven times as long.
+/// How to plan for so many rows: a plan for any number takes them for ten. For many it is to see how large the tables
+/// are now: one that was made when they were empty went through all of them for each row, and a run took seven times as
+/// long.
 constexpr pg::Planning planning_for(std::size_t rows) noexcept {
   return rows <= 50 ? pg::Planning::once : pg::Planning::each_time;
 }
