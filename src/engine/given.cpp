@@ -52,8 +52,7 @@ pg::Plan Given::kept(const std::string &sql, pg::Planning planning) {
   return pg::Plan::kept(sql, types_, planning);
 }
 
-void Given::run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver) {
-  const pg::Plan plan = kept(sql);
+void Given::run(const pg::Plan &plan, const std::vector<Oid> &columns, pg::RowReceiver &receiver) const {
   plan.expect(columns);
   plan.run(params_, receiver);
 }

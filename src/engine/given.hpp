@@ -47,7 +47,13 @@ public:
   /// One that finds nothing by these rows, or by place: there is but one plan for it.
   void execute_plainly(const std::string &sql) { kept(sql, pg::Planning::once).execute(params_); }
   /// Runs a query, whose columns must have these types, in the active snapshot.
-  void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver);
+  void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver) {
+    run(kept(sql), columns, receiver);
+  }
+  /// One whose form leaves the planner one way.
+  void run_plainly(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver) {
+    run(kept(sql, pg::Planning::once), columns, receiver);
+  }
   void run(const pg::Plan &plan, pg::RowReceiver &receiver);
   pg::Cursor open(const std::string &sql) { return {kept(sql), params_}; }
 
@@ -55,6 +61,7 @@ private:
   using Values = std::vector<pg::Param>;
   Values &add_column(const std::string &name, const pg::Type &type);
   pg::Plan kept(const std::string &sql, pg::Planning planning);
+  void run(const pg::Plan &plan, const std::vector<Oid> &columns, pg::RowReceiver &receiver) const;
   /// Has the next statement read these rows, and be planned for about so many.
   void give(double expected);
 

@@ -287,11 +287,11 @@ std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, con
     return joined({("SELECT given.number, decision.conversion_time, decision.outcome, decision.kind, decision.tier,"
                     " decision.value, decision.decided_at, credit.credit_position, credit.tier, credit.touch_id,"
                     " credit.touch_time, credit.credit"),
-                   carried, " FROM ", given.rows(), " JOIN ", decisions_,
-                   " AS decision ON decision.conversion_id = given.id", collation_, " AND ", at, " LEFT JOIN ",
-                   credits_,
-                   (" AS credit ON credit.conversion_id = decision.conversion_id"
-                    " AND credit.conversion_time = decision.conversion_time")});
+                   carried, " FROM ", given.rows(), " CROSS JOIN LATERAL (SELECT * FROM ", decisions_,
+                   " AS decision WHERE decision.conversion_id = given.id", collation_, " AND ", at,
+                   " OFFSET 0) AS decision LEFT JOIN LATERAL (SELECT * FROM ", credits_,
+                   (" AS credit WHERE credit.conversion_id = decision.conversion_id"
+                    " AND credit.conversion_time = decision.conversion_time OFFSET 0) AS credit ON true")});
   };
   const auto id_of = [&](std::uint32_t claim) { return pg::Param{claims.ids[claim], false}; };
   // Before the horizon rows of an id may be gone that its decision is of: there all of its times are looked through.
@@ -307,7 +307,7 @@ std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, con
     given.add_int4("number", [&](std::uint32_t i) { return static_cast<std::int32_t>(places[i].claim); })
         .add("id", binding_.id.type, [&](std::uint32_t i) { return id_of(places[i].claim); })
         .add_time("at", [&](std::uint32_t i) { return places[i].time; });
-    given.run(query(given, "decision.conversion_time = given.at"), columns, comparison);
+    given.run_plainly(query(given, "decision.conversion_time = given.at"), columns, comparison);
   }
   const auto look_through = [&](const std::vector<std::uint32_t> &which, core::Micros since, core::Micros until) {
     if (which.empty())
@@ -317,8 +317,9 @@ std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, con
         .add("id", binding_.id.type, id_of);
     const std::string from = given.also(TIMESTAMPTZOID, at_time(since));
     const std::string to = given.also(TIMESTAMPTZOID, at_time(until));
-    given.run(query(given, joined({"decision.conversion_time >= ", from, " AND decision.conversion_time < ", to})),
-              columns, comparison);
+    given.run_plainly(
+        query(given, joined({"decision.conversion_time >= ", from, " AND decision.conversion_time < ", to})), columns,
+        comparison);
   };
   std::vector<std::uint32_t> anywhere;
   for (std::uint32_t claim = 0; claim < claimed.done; ++claim)
