@@ -71,6 +71,24 @@ SELECT made, moved FROM attribution.maintain_partitions('k.events');
 CALL attribution.run('events');
 SELECT conversion_id, outcome FROM k.events_decisions ORDER BY 1, 2;
 
+-- A conversion that a trigger on its own decision changes is decided again: the change came after it was read.
+CREATE TABLE k.mended (id int, at timestamptz, dev int);
+SELECT attribution.create_rule('mended', 'k.mended', 'id', 'at', allowed_lateness => '0');
+SELECT attribution.add_tier('mended', 'click', 'k.clicks', '{dev}', '7 days');
+SELECT attribution.activate('mended');
+CREATE FUNCTION k.mend() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE k.mended SET dev = 1 WHERE id = NEW.conversion_id AND dev = 99;
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER mend AFTER INSERT ON k.mended_decisions FOR EACH ROW EXECUTE FUNCTION k.mend();
+INSERT INTO k.mended VALUES (1, '2026-01-06', 99), (2, '2026-01-06', 98);
+CALL attribution.run('mended');
+CALL attribution.run('mended');
+SELECT conversion_id, outcome, touch_id FROM k.mended_attribution ORDER BY 1;
+SELECT count(*) FROM k.mended_pending;
+
 -- What lies beyond the horizon stays paid: also through a view, and when its time is corrected.
 CREATE VIEW k.seen AS SELECT * FROM k.clicks;
 CREATE TABLE k.installs (id int, at timestamptz, dev int);

@@ -69,7 +69,7 @@ WRITTEN = """
     SELECT id, at, 1, clock_timestamp(), tier, touch, touched, 1 FROM decided"""
 # Rows of a table: distinct times, and devices of which each has about as many.
 ROWS = """
-    SELECT {first} + n, timestamptz '{since}' + n * (interval '{days} days' / {rows}),
+    SELECT {first} + n, timestamptz '{since}' + n::float8 / {rows} * interval '{days} days',
         device % 3, md5(device::text)::uuid
     FROM (SELECT n, (hashint8extended(n, {seed}) & 1073741823) % {devices} AS device FROM generate_series(0, {rows} - 1) AS n) AS r"""
 

@@ -221,9 +221,11 @@ template <class Emit> void read_range(FunctionCallInfo fcinfo) {
   if (slices.count() > 1 && reader.is_parallel_safe()) {
     pg::call([] { touch::write_collected(); });
     engine::Packer order;
-    order(Emit::kReading, touch::recent_places(), rule.reader(), binding.spec, slices.ends, slices.conversions);
-    pg::Team team("attribution_help_read", static_cast<int>(slices.count()) - 1, order.bytes(), slices.count(), result);
+    order(Emit::kReading, rule.reader(), binding.spec, slices.ends, slices.conversions);
+    pg::Team team("attribution_help_read", static_cast<int>(slices.count()) - 1, order.bytes(), touch::known_places(),
+                  slices.count(), result);
     if (!team.empty()) {
+      const touch::SharedPlaces places(team.shared());
       while (const std::optional<std::uint32_t> piece = team.take_piece())
         reader.read(slices, *piece, result, [&] { team.receive(); });
       team.finish();
@@ -276,10 +278,9 @@ void attribution_help_read(dsm_segment *segment, shm_toc *contents) {
     const pg::KeptPlans kept;
     pg::Helper helper(segment, contents);
     engine::Unpacker order(helper.message());
+    touch::share_places(helper.shared());
     Reading reading{};
-    std::string_view places;
-    order(reading, places);
-    touch::take_over(places);
+    order(reading);
     switch (reading) {
     case Reading::credits:
       help_read<EmitCredits>(helper, order);

@@ -16,7 +16,7 @@ namespace {
 constexpr Size kQueueSize = Size{2} << 20;
 
 /// Keys of the table of contents. Those of PostgreSQL's own begin at 2^63.
-enum Key : std::uint64_t { kState = 1, kMessage, kShape, kQueues };
+enum Key : std::uint64_t { kState = 1, kMessage, kShared, kShape, kQueues };
 
 /// A column of the rows.
 struct ColumnShape {
@@ -35,7 +35,8 @@ bool may_have_helpers() {
   return !IsInParallelMode() && !InitializingParallelWorker && max_parallel_workers_per_gather > 0;
 }
 
-Team::Team(const char *entry, int helpers, const std::string &message, std::uint32_t pieces, ResultSet &result)
+Team::Team(const char *entry, int helpers, const std::string &message, std::string_view shared, std::uint32_t pieces,
+           ResultSet &result)
     : result_(result) {
   TupleDesc shape = result.shape();
   const Size shape_size = static_cast<Size>(shape->natts) * sizeof(ColumnShape);
@@ -44,8 +45,8 @@ Team::Team(const char *entry, int helpers, const std::string &message, std::uint
     EnterParallelMode();
     context_ = CreateParallelContext("attribution", entry, helpers);
     shm_toc_estimator *estimator = &context_->estimator;
-    for (Size size : {sizeof(TeamState), std::max<Size>(message.size(), 1), shape_size,
-                      mul_size(kQueueSize, static_cast<Size>(context_->nworkers))}) {
+    for (Size size : {sizeof(TeamState), std::max<Size>(message.size(), 1), std::max<Size>(shared.size(), 1),
+                      shape_size, mul_size(kQueueSize, static_cast<Size>(context_->nworkers))}) {
       shm_toc_estimate_chunk(estimator, size);
       shm_toc_estimate_keys(estimator, 1);
     }
@@ -64,6 +65,7 @@ Team::Team(const char *entry, int helpers, const std::string &message, std::uint
     state_->message_size = static_cast<std::uint32_t>(message.size());
     state_->columns = shape->natts;
     memcpy(place(kMessage, std::max<Size>(message.size(), 1)), message.data(), message.size());
+    shared_ = memcpy(place(kShared, std::max<Size>(shared.size(), 1)), shared.data(), shared.size());
     auto *columns = static_cast<ColumnShape *>(place(kShape, shape_size));
     for (int i = 0; i < shape->natts; ++i) {
       Form_pg_attribute column = TupleDescAttr(shape, i);
@@ -131,6 +133,7 @@ Helper::Helper(dsm_segment *segment, shm_toc *contents) {
   call([&] {
     state_ = static_cast<TeamState *>(shm_toc_lookup(contents, kState, false));
     message_ = {static_cast<const char *>(shm_toc_lookup(contents, kMessage, false)), state_->message_size};
+    shared_ = shm_toc_lookup(contents, kShared, false);
     const auto *columns = static_cast<const ColumnShape *>(shm_toc_lookup(contents, kShape, false));
     shape = CreateTemplateTupleDesc(state_->columns);
     for (int i = 0; i < state_->columns; ++i) {

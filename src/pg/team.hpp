@@ -16,14 +16,17 @@ struct TeamState;
 class Team {
 public:
   /// At most so many helpers run the exported function `entry`, of (dsm_segment *, shm_toc *). `message` is for them;
-  /// the work is pieces 0 .. `pieces` - 1; the rows are those of `result`.
-  Team(const char *entry, int helpers, const std::string &message, std::uint32_t pieces, ResultSet &result);
+  /// `shared` is what the memory that all share begins with; the work is pieces 0 .. `pieces` - 1; the rows are those
+  /// of `result`.
+  Team(const char *entry, int helpers, const std::string &message, std::string_view shared, std::uint32_t pieces,
+       ResultSet &result);
   ~Team();
   Team(const Team &) = delete;
   Team &operator=(const Team &) = delete;
 
   /// Whether no helper could be had.
   bool empty() const noexcept { return readers_.empty(); }
+  void *shared() const noexcept { return shared_; }
   /// A piece that nobody has taken.
   std::optional<std::uint32_t> take_piece() noexcept;
   /// Takes over the rows that have been sent by now. To be called now and then: helpers wait if nobody does.
@@ -35,6 +38,7 @@ private:
   ResultSet &result_;
   ParallelContext *context_ = nullptr;
   TeamState *state_ = nullptr;
+  void *shared_ = nullptr;
   std::vector<TupleQueueReader *> readers_; ///< null: has sent all
 };
 
@@ -47,6 +51,7 @@ public:
   Helper &operator=(const Helper &) = delete;
 
   std::string_view message() const noexcept { return message_; }
+  void *shared() const noexcept { return shared_; }
   std::optional<std::uint32_t> take_piece() noexcept;
   /// Where its rows go.
   ResultSet &result() noexcept { return *result_; }
@@ -54,6 +59,7 @@ public:
 private:
   TeamState *state_;
   std::string_view message_;
+  void *shared_;
   DestReceiver *rows_;
   std::optional<ResultSet> result_;
 };

@@ -3,18 +3,32 @@
 #include "pg/compat.hpp"
 #include "touch/page.hpp"
 
+#include <atomic>
+#include <utility>
+
 namespace attribution::touch {
 
 namespace {
 
 /// By relation and block: 2 MB at most, for the pages of 4 GB. Two pages may have the same place. 0: unknown.
 constexpr std::size_t kPlaces = 1 << 19;
-Buffer places[kPlaces];
-bool is_any_known = false;
+Buffer own_places[kPlaces];
+Buffer *places = own_places;
 
-Buffer &place_of(Relation relation, BlockNumber block) {
-  return places[(RelationGetRelid(relation) * 0x9e3779b1U + block) % kPlaces];
-}
+/// Where a page was last. Others may be writing what they have seen.
+class Place {
+public:
+  Place(Relation relation, BlockNumber block)
+      : place_(places[(RelationGetRelid(relation) * 0x9e3779b1U + block) % kPlaces]) {}
+  Buffer get() const { return place_.load(std::memory_order_relaxed); }
+  Buffer set(Buffer buffer) const {
+    place_.store(buffer, std::memory_order_relaxed);
+    return buffer;
+  }
+
+private:
+  std::atomic_ref<Buffer> place_;
+};
 
 constexpr std::size_t kLine = 64;
 
@@ -29,28 +43,29 @@ void request(Relation relation, BlockNumber block) {
     return;
   last_relation = RelationGetRelid(relation);
   last_block = block;
-  place_of(relation, block) = PrefetchBuffer(relation, MAIN_FORKNUM, block).recent_buffer;
+  Place(relation, block).set(PrefetchBuffer(relation, MAIN_FORKNUM, block).recent_buffer);
 }
 
 /// Begins to fetch a page; null if it is in no buffer yet.
 Page begin_to_fetch(Relation relation, BlockNumber block) {
-  const Buffer &place = place_of(relation, block);
-  if (place == InvalidBuffer)
+  const Place place(relation, block);
+  if (place.get() == InvalidBuffer)
     request(relation, block);
-  if (place == InvalidBuffer)
+  const Buffer buffer = place.get();
+  if (buffer == InvalidBuffer)
     return nullptr;
-  __builtin_prefetch(GetBufferDescriptor(place - 1), 1);
-  __builtin_prefetch(page_at(place));
-  return page_at(place);
+  __builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
+  __builtin_prefetch(page_at(buffer));
+  return page_at(buffer);
 }
 
 /// A page that has begun to be fetched; null if it is not where it was thought to be.
 Page fetched(Relation relation, BlockNumber block) {
-  const Buffer place = place_of(relation, block);
-  if (place == InvalidBuffer)
+  const Buffer buffer = Place(relation, block).get();
+  if (buffer == InvalidBuffer)
     return nullptr;
-  if (pg::seems_to_have(place, relation, block))
-    return page_at(place);
+  if (pg::seems_to_have(buffer, relation, block))
+    return page_at(buffer);
   request(relation, block);
   return nullptr;
 }
@@ -105,20 +120,17 @@ Buffer read_recent(Relation relation, BlockNumber block) {
   static unsigned reads = 0;
   if (RelationUsesLocalBuffers(relation))
     return ReadBuffer(relation, block);
-  Buffer &place = place_of(relation, block);
-  if (++reads % kUnnoticed != 0 && place != InvalidBuffer && pg::read_where_it_was(relation, block, place))
-    return place;
-  is_any_known = true;
-  return place = ReadBuffer(relation, block);
+  const Place place(relation, block);
+  const Buffer buffer = place.get();
+  if (++reads % kUnnoticed != 0 && buffer != InvalidBuffer && pg::read_where_it_was(relation, block, buffer))
+    return buffer;
+  return place.set(ReadBuffer(relation, block));
 }
 
-std::string_view recent_places() {
-  return is_any_known ? std::string_view(reinterpret_cast<const char *>(places), sizeof places) : std::string_view();
-}
+std::string_view known_places() { return {reinterpret_cast<const char *>(own_places), sizeof own_places}; }
 
-void take_over(std::string_view known) {
-  if (known.size() == sizeof places)
-    memcpy(places, known.data(), sizeof places);
-}
+void share_places(void *copy) { places = static_cast<Buffer *>(copy); }
+
+SharedPlaces::~SharedPlaces() { memcpy(own_places, std::exchange(places, own_places), sizeof own_places); }
 
 } // namespace attribution::touch

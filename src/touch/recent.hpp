@@ -28,8 +28,20 @@ void fetch_row(Relation table, const ItemPointerData &row);
 /// A page of the main fork, pinned.
 Buffer read_recent(Relation relation, BlockNumber block);
 
-/// What this process knows, for another one of the same server; and what it is told by another.
-std::string_view recent_places();
-void take_over(std::string_view places);
+/// What this process knows.
+std::string_view known_places();
+
+/// Has this process go by a copy of that from now on, which it shares with others of the same server: what one has
+/// seen, all have.
+void share_places(void *copy);
+
+/// The same for a scope. What was learnt meanwhile stays known.
+class SharedPlaces {
+public:
+  explicit SharedPlaces(void *copy) { share_places(copy); }
+  ~SharedPlaces();
+  SharedPlaces(const SharedPlaces &) = delete;
+  SharedPlaces &operator=(const SharedPlaces &) = delete;
+};
 
 } // namespace attribution::touch
