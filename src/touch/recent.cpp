@@ -10,8 +10,8 @@ namespace attribution::touch {
 
 namespace {
 
-/// By relation and block: 2 MB at most, for the pages of 4 GB. Two pages may have the same place. 0: unknown.
-constexpr std::size_t kPlaces = 1 << 19;
+/// By relation and block: 4 MB at most, for the pages of 8 GB. Two pages may have the same place. 0: unknown.
+constexpr std::size_t kPlaces = 1 << 20;
 Buffer own_places[kPlaces];
 Buffer *places = own_places;
 
