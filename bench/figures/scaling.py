@@ -60,7 +60,7 @@ def installs(bench):
             until = times[count] if count < len(times) else "infinity"
             answers = {}
             for query, points in curves.items():
-                turns = [reference.answer(query, times[0], until) for _ in range(4 if count <= 100_000 else 1)]
+                turns = [reference.answer(query, (times[0], until)) for _ in range(4 if count <= 100_000 else 1)]
                 answers[query] = turns[0][1]
                 points.append((count, statistics.median(seconds for seconds, _ in turns[1:] or turns)))
                 bench.progress(f"{count:,} installs: {query} {points[-1][1]:.4f} s")

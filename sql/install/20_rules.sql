@@ -111,7 +111,7 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.rule
   FOR EACH ROW EXECUTE FUNCTION attribution._guard_rule();
 CREATE FUNCTION attribution._rule_altered() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'attribution_rule_altered';
-COMMENT ON FUNCTION attribution._rule_altered() IS 'Has all sessions forget what they know of rules, when this transaction commits.';
+COMMENT ON FUNCTION attribution._rule_altered() IS 'Has all sessions read anew what they know of rules, when this transaction commits.';
 CREATE TRIGGER altered AFTER INSERT OR UPDATE OR DELETE ON attribution.rule
   FOR EACH ROW EXECUTE FUNCTION attribution._rule_altered();
 ALTER TABLE attribution.rule ENABLE ALWAYS TRIGGER altered;

@@ -215,8 +215,8 @@ BEGIN
            WHERE r.rule = of_rule) AS l
     JOIN pg_class AS c ON c.oid = l.leaf AND c.relkind <> 'p'
     FULL JOIN (SELECT * FROM attribution.reconciled AS r WHERE r.rule = of_rule) AS k ON k.leaf = l.leaf
-    WHERE (k.filenode, k.queueing) IS DISTINCT FROM (pg_relation_filenode(l.leaf),
-            (SELECT t.oid FROM pg_trigger AS t WHERE t.tgrelid = l.leaf AND t.tgname = 'attribution_' || of_rule))
+    WHERE (k.leaf IS NULL OR l.leaf IS NULL OR (k.filenode, k.queueing) IS DISTINCT FROM (pg_relation_filenode(l.leaf),
+            (SELECT t.oid FROM pg_trigger AS t WHERE t.tgrelid = l.leaf AND t.tgname = 'attribution_' || of_rule)))
       AND coalesce(l.leaf, k.leaf) <> ALL (passed_over));
 END
 $$;

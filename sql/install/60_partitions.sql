@@ -78,7 +78,7 @@ LANGUAGE plpgsql STABLE -- its plan is kept
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  RETURN (SELECT max(p.horizon) FROM attribution.partitioning p WHERE p.horizon IS NOT NULL AND p.relation IN (SELECT attribution._sources($1))); -- a bare name would be the column
+  RETURN (SELECT max(p.horizon) FROM attribution.partitioning p WHERE p.horizon IS NOT NULL AND p.relation IN (SELECT attribution._sources($1))); -- the bare name is a column's as well
 END
 $$;
 COMMENT ON FUNCTION attribution._horizon(regclass) IS

@@ -6,14 +6,6 @@
 
 namespace attribution::engine {
 
-namespace {
-
-/// What the planner takes the rows for: any number, or many.
-constexpr double kAny = 10;
-constexpr double kMany = 1000;
-
-} // namespace
-
 Given::Values &Given::add_column(const std::string &name, const pg::Type &type) {
   names_ += joined({names_.empty() ? "" : ", ", name});
   columns_.push_back(type);
@@ -33,7 +25,16 @@ std::string Given::rows() const {
   std::string types;
   for (const pg::Type &column : columns_)
     types += std::to_string(column.oid) + " ";
-  return joined({pg::Spi::kGiven, " /* ", types, "*/ AS given(", names_, ")"});
+  return joined({pg::Spi::kGiven, " /* ", std::to_string(static_cast<long>(magnitude())), " of ", types, "*/ AS given(",
+                 names_, ")"});
+}
+
+double Given::magnitude() const noexcept {
+  double rows = kAny;
+  if (which_.size() > kFew)
+    while (rows < static_cast<double>(which_.size()))
+      rows *= 10;
+  return rows;
 }
 
 std::string Given::also(Oid type, pg::Param value) {
@@ -43,31 +44,27 @@ std::string Given::also(Oid type, pg::Param value) {
 }
 
 pg::Plan Given::prepared(const std::string &sql) {
-  give(kAny);
+  give();
   return {sql, types_};
 }
 
 pg::Plan Given::kept(const std::string &sql, pg::Planning planning) {
-  give(planning == pg::Planning::once ? kAny : kMany);
+  give();
   return pg::Plan::kept(sql, types_, planning);
 }
 
-void Given::run(const pg::Plan &plan, const std::vector<Oid> &columns, pg::RowReceiver &receiver) const {
-  plan.expect(columns);
-  plan.run(params_, receiver);
-}
-
 void Given::run(const pg::Plan &plan, pg::RowReceiver &receiver) {
-  give(kAny);
+  give();
   plan.run(params_, receiver);
 }
 
-void Given::give(double expected) {
+void Given::give() {
   if (!table_) {
     table_ = std::make_unique<pg::EphemeralTable>(columns_);
     table_->fill(which_.size(), [this](std::size_t row, std::size_t column) { return values_[column][row]; });
+    values_ = {};
   }
-  table_->give(expected);
+  table_->give(magnitude());
 }
 
 pg::Type type_of(Oid oid) { return pg::Type::of(oid, InvalidOid); }

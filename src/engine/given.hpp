@@ -6,11 +6,13 @@
 
 namespace attribution::engine {
 
-/// How to plan for so many rows: a plan for any number takes them for ten. For many it is to see how large the tables
-/// are now: one that was made when they were empty went through all of them for each row, and a run took seven times as
-/// long.
+/// A plan for any number of rows takes them for ten, and so does one for few. For many it is to see how large the
+/// tables are now: one that was made when they were empty went through all of them for each row, and a run took seven
+/// times as long.
+constexpr double kAny = 10;
+constexpr std::size_t kFew = 50;
 constexpr pg::Planning planning_for(std::size_t rows) noexcept {
-  return rows <= 50 ? pg::Planning::once : pg::Planning::each_time;
+  return rows <= kFew ? pg::Planning::once : pg::Planning::each_time;
 }
 
 /// Rows of values, which a statement reads as a table "given".
@@ -29,7 +31,8 @@ public:
   Given &add_int4(const std::string &name, const std::function<std::int32_t(std::uint32_t)> &value);
   Given &add_time(const std::string &name, const std::function<core::Micros(std::uint32_t)> &value);
 
-  /// What comes after FROM. The columns' types are part of the text that a kept statement is found by.
+  /// What comes after FROM. What the columns' types are, and about how many rows there are, is part of the text that a
+  /// kept statement is found by.
   std::string rows() const;
   /// The columns, with commas between them.
   const std::string &names() const noexcept { return names_; }
@@ -39,20 +42,25 @@ public:
 
   /// A statement that is only prepared.
   pg::Plan prepared(const std::string &sql);
-  /// One that is kept.
+  /// One that is kept. Planned once, if it finds nothing by these rows, or by place, or in a form that leaves but one
+  /// way; or else as so many rows deserve.
+  pg::Plan kept(const std::string &sql, pg::Planning planning);
   pg::Plan kept(const std::string &sql) { return kept(sql, planning_for(which_.size())); }
 
-  /// Runs a statement that writes.
-  void execute(const std::string &sql) { kept(sql).execute(params_); }
-  /// One that finds nothing by these rows, or by place: there is but one plan for it.
-  void execute_plainly(const std::string &sql) { kept(sql, pg::Planning::once).execute(params_); }
-  /// Runs a query, whose columns must have these types, in the active snapshot.
-  void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver) {
-    run(kept(sql), columns, receiver);
+  /// Runs a statement that writes. Returns how many rows it wrote.
+  template <class... Planning> std::uint64_t execute(const std::string &sql, Planning... planning) {
+    const pg::Plan plan = kept(sql, planning...);
+    const std::uint64_t count = plan.execute(params_).count;
+    plan.let_go();
+    return count;
   }
-  /// One whose form leaves the planner one way.
-  void run_plainly(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver) {
-    run(kept(sql, pg::Planning::once), columns, receiver);
+  /// Runs a query, whose columns must have these types, in the active snapshot.
+  template <class... Planning>
+  void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver, Planning... planning) {
+    const pg::Plan plan = kept(sql, planning...);
+    plan.expect(columns);
+    plan.run(params_, receiver);
+    plan.let_go();
   }
   void run(const pg::Plan &plan, pg::RowReceiver &receiver);
   pg::Cursor open(const std::string &sql) { return {kept(sql), params_}; }
@@ -60,15 +68,15 @@ public:
 private:
   using Values = std::vector<pg::Param>;
   Values &add_column(const std::string &name, const pg::Type &type);
-  pg::Plan kept(const std::string &sql, pg::Planning planning);
-  void run(const pg::Plan &plan, const std::vector<Oid> &columns, pg::RowReceiver &receiver) const;
-  /// Has the next statement read these rows, and be planned for about so many.
-  void give(double expected);
+  /// About how many rows there are: what a statement is planned for.
+  double magnitude() const noexcept;
+  /// Has the next statement read these rows.
+  void give();
 
   std::vector<std::uint32_t> which_;
   std::string names_;
   std::vector<pg::Type> columns_;
-  std::vector<Values> values_; ///< of each column
+  std::vector<Values> values_; ///< of each column, until they are in the table
   std::unique_ptr<pg::EphemeralTable> table_;
   std::vector<Oid> types_;
   std::vector<pg::Param> params_;

@@ -88,11 +88,18 @@ Installations::Installations(const Binding &binding, Oid reader)
     return;
   for (const Expression &key : binding.installation_key)
     key_orders_.emplace_back(key.type.oid);
-  Asked asked = ask(Batch(), {}, {}); // of none: what the reader may not read is refused here
-  if (reader != GetUserId())
-    asked.given.prepared(conversions_of_keys(binding, asked.keys, false)).check_reader(reader);
-  is_parallel_safe_ = asked.given.kept(conversions_of_keys(binding, asked.keys, true)).is_parallel_safe();
+  if (reader != GetUserId()) {
+    Asked none = ask(Batch(), {}, {});
+    none.given.prepared(conversions_of_keys(binding, none.keys, false)).check_reader(reader);
+  }
   sieve_.emplace(binding);
+}
+
+bool Installations::is_parallel_safe() const {
+  if (!sieve_)
+    return true;
+  Asked none = ask(Batch(), {}, {});
+  return none.given.kept(conversions_of_keys(binding_, none.keys, true)).is_parallel_safe();
 }
 
 std::vector<Installations::Members> Installations::keys_of(const Batch &batch) const {

@@ -17,7 +17,7 @@ public:
   /// Sets the batch's kinds. Reads the keys' conversions up to the batch's last of each, and keeps none of them.
   void tell(Batch &batch) const;
   /// Whether several processes may ask side by side.
-  bool is_parallel_safe() const { return is_parallel_safe_; }
+  bool is_parallel_safe() const;
 
 private:
   /// Conversions of one key, by (time, id).
@@ -37,7 +37,6 @@ private:
   pg::Order id_order_;
   std::vector<pg::Order> key_orders_;
   std::optional<KeySieve> sieve_; ///< if there is a key
-  bool is_parallel_safe_ = true;
   bool remembers_;
 };
 

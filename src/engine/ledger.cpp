@@ -307,7 +307,7 @@ std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, con
     given.add_int4("number", [&](std::uint32_t i) { return static_cast<std::int32_t>(places[i].claim); })
         .add("id", binding_.id.type, [&](std::uint32_t i) { return id_of(places[i].claim); })
         .add_time("at", [&](std::uint32_t i) { return places[i].time; });
-    given.run_plainly(query(given, "decision.conversion_time = given.at"), columns, comparison);
+    given.run(query(given, "decision.conversion_time = given.at"), columns, comparison, pg::Planning::once);
   }
   const auto look_through = [&](const std::vector<std::uint32_t> &which, core::Micros since, core::Micros until) {
     if (which.empty())
@@ -317,9 +317,8 @@ std::vector<Kept> Ledger::read(const Claims &claims, const Claimed &claimed, con
         .add("id", binding_.id.type, id_of);
     const std::string from = given.also(TIMESTAMPTZOID, at_time(since));
     const std::string to = given.also(TIMESTAMPTZOID, at_time(until));
-    given.run_plainly(
-        query(given, joined({"decision.conversion_time >= ", from, " AND decision.conversion_time < ", to})), columns,
-        comparison);
+    given.run(query(given, joined({"decision.conversion_time >= ", from, " AND decision.conversion_time < ", to})),
+              columns, comparison, pg::Planning::once);
   };
   std::vector<std::uint32_t> anywhere;
   for (std::uint32_t claim = 0; claim < claimed.done; ++claim)
@@ -419,10 +418,10 @@ void Ledger::supersede(const Claims &claims, const std::vector<Kept> &gone, cons
     return joined({" USING ", given.rows(), " WHERE ", what, ".conversion_id = given.id", collation_, " AND ", what,
                    ".conversion_time = given.at"});
   };
+  const std::string by = given.also(INT8OID, {Int64GetDatum(run), false});
   given.execute(joined({"WITH gone AS (DELETE FROM ", credits_, " AS credit", where("credit"),
                         " RETURNING credit.*) INSERT INTO ", credits_history_, " (", credit_columns_, ") SELECT ",
                         credit_columns_, " FROM gone"}));
-  const std::string by = given.also(INT8OID, {Int64GetDatum(run), false});
   given.execute(
       joined({"WITH gone AS (DELETE FROM ", decisions_, " AS decision", where("decision"),
               " RETURNING decision.*, given.superseded_at) INSERT INTO ", decisions_history_, " (", header_columns_,
@@ -443,13 +442,13 @@ void Ledger::insert_headers(const Decided &decided, const std::vector<std::uint3
                             const std::vector<core::Micros> &at, std::int64_t run) const {
   const Batch &batch = decided.batch;
   const Words words;
-  Interval longest{}; // the window of an organic one: nothing was found in any
+  core::Micros longest = 0; // the window of an organic one: nothing was found in any
   std::vector<Interval> lookbacks;
-  for (const core::Tier &tier : binding_.rule.tiers)
+  for (const core::Tier &tier : binding_.rule.tiers) {
+    longest = std::max(longest, tier.lookback);
     lookbacks.push_back(in_days(tier.lookback));
-  for (const Interval &lookback : lookbacks)
-    if (std::tie(longest.day, longest.time) < std::tie(lookback.day, lookback.time))
-      longest = lookback;
+  }
+  lookbacks.push_back(in_days(longest));
   const auto text = [&](Datum word, bool null = false) { return pg::Param{word, null}; };
   Given given(conversions);
   given.add("conversion_id", binding_.id.type,
@@ -468,11 +467,12 @@ void Ledger::insert_headers(const Decided &decided, const std::vector<std::uint3
              const Decided::Header &header = decided.headers[i];
              return header.attributed ? text(decided.tier_names[header.tier]) : pg::Param{};
            })
-      .add("lookback", type_of(INTERVALOID),
-           [&](std::uint32_t i) {
-             const Decided::Header &header = decided.headers[i];
-             return pg::Param{IntervalPGetDatum(header.attributed ? &lookbacks[header.tier] : &longest), false};
-           })
+      .add(
+          "lookback", type_of(INTERVALOID),
+          [&](std::uint32_t i) {
+            const Decided::Header &header = decided.headers[i];
+            return pg::Param{IntervalPGetDatum(header.attributed ? &lookbacks[header.tier] : &lookbacks.back()), false};
+          })
       .add("value", type_of(NUMERICOID),
            [&](std::uint32_t i) {
              return binding_.value ? pg::Param{batch.value.values[i], batch.value.nulls[i] != 0} : pg::Param{};
@@ -488,9 +488,10 @@ void Ledger::insert_headers(const Decided &decided, const std::vector<std::uint3
   }
   const std::string version = given.also(INT4OID, {Int32GetDatum(binding_.spec.version), false});
   const std::string by = given.also(INT8OID, {Int64GetDatum(run), false});
-  given.execute_plainly(joined({"INSERT INTO ", decisions_, " (", kHeaderColumns, besides,
-                                ") SELECT conversion_id, conversion_time, outcome, kind, tier, lookback, value, ",
-                                version, ", decided_at, ", by, besides, " FROM ", given.rows()}));
+  given.execute(joined({"INSERT INTO ", decisions_, " (", kHeaderColumns, besides,
+                        ") SELECT conversion_id, conversion_time, outcome, kind, tier, lookback, value, ", version,
+                        ", decided_at, ", by, besides, " FROM ", given.rows()}),
+                pg::Planning::once);
 }
 
 void Ledger::insert_credits(const Decided &decided, const std::vector<std::uint32_t> &conversions,
@@ -526,7 +527,8 @@ void Ledger::insert_credits(const Decided &decided, const std::vector<std::uint3
     given.add(binding_.credit_columns[i].quoted, binding_.credit_columns[i].type, [&, i](std::uint32_t c) {
       return pg::Param{decided.credit_values[i].values[c], decided.credit_values[i].nulls[c] != 0};
     });
-  given.execute_plainly(joined({"INSERT INTO ", credits_, " (", given.names(), ") SELECT * FROM ", given.rows()}));
+  given.execute(joined({"INSERT INTO ", credits_, " (", given.names(), ") SELECT * FROM ", given.rows()}),
+                pg::Planning::once);
 }
 
 void Ledger::remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &remembered,
@@ -558,8 +560,9 @@ void Ledger::remember(const Claims &claims, const Batch &batch, const std::vecto
         {" AND given.", name, pg::collate(type.collation), " ", pg::equality(type.oid, type.oid), " old.", name});
   }
   if (!fresh.empty())
-    given.execute_plainly(joined(
-        {"INSERT INTO ", table, " (", given.names(), ") SELECT * FROM ", given.rows(), " ON CONFLICT DO NOTHING"}));
+    given.execute(joined({"INSERT INTO ", table, " (", given.names(), ") SELECT * FROM ", given.rows(),
+                          " ON CONFLICT DO NOTHING"}),
+                  pg::Planning::once);
   if (remembered.empty())
     return;
   // What else is remembered of these ids is no more; before the horizon it stays. Statistics from before the rows were

@@ -140,20 +140,21 @@ void reschedule(const Binding &binding, const Claims &claims, const std::vector<
       .add_time("at", [&](std::uint32_t i) { return turns[i].time; })
       .add_time("arrived_at", [&](std::uint32_t i) { return turns[i].arrival; })
       .add_time("due", [&](std::uint32_t i) { return turns[i].due; });
-  given.execute_plainly(
-      joined({"UPDATE ", pending_of(binding),
-              (" AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at,"
-               " due = given.due, failed_at = NULL, sqlstate = NULL, message = NULL FROM "),
-              given.rows(), " WHERE pending.ctid = given.place"}));
+  given.execute(joined({"UPDATE ", pending_of(binding),
+                        (" AS pending SET conversion_time = given.at, elsewhere = false, arrived_at = given.arrived_at,"
+                         " due = given.due, failed_at = NULL, sqlstate = NULL, message = NULL FROM "),
+                        given.rows(), " WHERE pending.ctid = given.place"}),
+                pg::Planning::once);
 }
 
-void close(const Binding &binding, const Claims &claims, const std::vector<std::uint32_t> &which) {
+std::uint64_t close(const Binding &binding, const Claims &claims, const std::vector<std::uint32_t> &which) {
   if (which.empty())
-    return;
+    return 0;
   Given given(which);
   given.add("place", type_of(TIDOID), [&](std::uint32_t claim) { return place_of(claims, claim); });
-  given.execute_plainly(joined(
-      {"DELETE FROM ", pending_of(binding), " AS pending USING ", given.rows(), " WHERE pending.ctid = given.place"}));
+  return given.execute(joined({"DELETE FROM ", pending_of(binding), " AS pending USING ", given.rows(),
+                               " WHERE pending.ctid = given.place"}),
+                       pg::Planning::once);
 }
 
 void set_aside(const Binding &binding, const Claims &claims, int sqlstate, const std::string &message) {

@@ -12,7 +12,7 @@ struct Claims {
 
   pg::Context memory; ///< owns the ids
   std::vector<Datum> ids;
-  std::vector<ItemPointerData> rows;                 ///< where they are: locked, so that they stay there
+  std::vector<ItemPointerData> rows;                 ///< where they are, until a trigger of ours changes one
   std::vector<core::Micros> times;                   ///< a time at which a row or a decision of the id is, or was
   std::vector<char> elsewhere;                       ///< its decision may be at any other time as well
   std::vector<std::optional<core::Micros>> arrivals; ///< nothing: not decided yet
@@ -52,7 +52,8 @@ struct Turn {
 };
 void reschedule(const Binding &binding, const Claims &claims, const std::vector<Turn> &turns);
 /// Takes claims off the queue. What a trigger of this transaction has queued again stays, as it does in reschedule().
-void close(const Binding &binding, const Claims &claims, const std::vector<std::uint32_t> &which);
+/// Returns how many it took.
+std::uint64_t close(const Binding &binding, const Claims &claims, const std::vector<std::uint32_t> &which);
 
 /// Sets the one claim aside: it is due never, until it is changed or retried.
 void set_aside(const Binding &binding, const Claims &claims, int sqlstate, const std::string &message);

@@ -26,8 +26,7 @@ void schedule(const Binding &binding, const Claims &claims, std::uint32_t done,
       closed.push_back(claim); // its time is over, or there is no such conversion
   }
   reschedule(binding, claims, turns);
-  close(binding, claims, closed);
-  result.tally.closed += static_cast<std::int64_t>(closed.size());
+  result.tally.closed += static_cast<std::int64_t>(close(binding, claims, closed));
 }
 
 /// Decides what is claimed, writes it, and says when it is its turn again.

@@ -82,13 +82,15 @@ AskedRule::AskedRule(Datum rule, Datum overrides) {
       return;
     }
   }
-  do {
-    if (locked.empty())
-      engine::lock_relations(locked = relations_of(engine::load_spec(rule, overrides)));
+  if (locked.empty())
+    engine::lock_relations(locked = relations_of(engine::load_spec(rule, overrides)));
+  for (;; engine::lock_relations(locked)) {
     as_of_ = catch_up();
     const pg::FreshSnapshot snapshot;
     spec_ = engine::load_spec(rule, overrides);
-  } while (relations_of(spec_) != std::exchange(locked, {}));
+    if (std::vector<Oid> named = relations_of(spec_); std::exchange(locked, named) == named)
+      break;
+  }
 }
 
 std::shared_ptr<const engine::Binding> AskedRule::bind() {
@@ -105,8 +107,8 @@ std::shared_ptr<const engine::Binding> AskedRule::bind() {
 
 } // namespace attribution::entry
 
-// _rule_altered(): a trigger on the tables that rules are read from. Sessions forget what they know of rules when this
-// transaction commits.
+// _rule_altered(): a trigger on the tables that rules are read from. Sessions read anew what they know of rules when
+// this transaction commits.
 Datum attribution_rule_altered(PG_FUNCTION_ARGS) {
   if (!CALLED_AS_TRIGGER(fcinfo))
     ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("_rule_altered() is a trigger")));

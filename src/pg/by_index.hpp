@@ -6,8 +6,8 @@
 namespace attribution::pg {
 
 /// Has what is planned in a scope find rows by indexes where there are any. A batch of a run is small beside the tables
-/// that it looks its rows up in, but the planner can't know: its statistics are from before a flood, and of what an
-/// array holds there are none. It read, sorted and joined whole tables, more with each batch. (101,328 checkouts in
+/// that it looks its rows up in, but the planner can't know: its statistics are from before a flood, and of what a
+/// batch holds there are none. It read, sorted and joined whole tables, more with each batch. (101,328 checkouts in
 /// batches of 10,000: 17.0 s of processor time to decide them, and 10.4 s to find that nothing has changed; so 12.0
 /// and 5.8 s.)
 class ByIndex {

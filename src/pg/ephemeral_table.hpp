@@ -12,7 +12,7 @@ public:
   /// A table of columns of these types, under their types' own collations.
   explicit EphemeralTable(const std::vector<Type> &columns);
   ~EphemeralTable() {
-    if (std::uncaught_exceptions() == 0) // else its file is closed by the abort, which also forgets its memory
+    if (std::uncaught_exceptions() == 0) // else the abort closes its file, and its memory is its context's
       tuplestore_end(rows_);
   }
   EphemeralTable(const EphemeralTable &) = delete;

@@ -41,7 +41,7 @@ bool receive(TupleTableSlot *slot, DestReceiver *self) {
 void start(DestReceiver *, int, TupleDesc) {}
 void nothing(DestReceiver *) {}
 
-/// Parameters as SPI wants them.
+/// Parameters as a cursor wants them.
 struct Values {
   explicit Values(const std::vector<Param> &params) {
     for (const Param &param : params) {
@@ -52,6 +52,14 @@ struct Values {
   std::vector<Datum> values;
   std::vector<char> nulls;
 };
+
+/// Inside call(). Never none: without any, PostgreSQL would keep a plan that is to be made each time.
+ParamListInfo list_of(SPIPlanPtr plan, const std::vector<Param> &params) {
+  ParamListInfo list = makeParamList(static_cast<int>(params.size()));
+  for (std::size_t i = 0; i < params.size(); ++i)
+    list->params[i] = {params[i].value, params[i].null, PARAM_FLAG_CONST, SPI_getargtypeid(plan, static_cast<int>(i))};
+  return list;
+}
 
 bool are_valid(SPIPlanPtr plan) {
   ListCell *source = nullptr;
@@ -214,12 +222,8 @@ void Plan::run(const std::vector<Param> &params, RowReceiver &receiver) const {
   destination.base.mydest = DestNone;
   destination.rows = &receiver;
   const int result = call([&] {
-    ParamListInfo list = makeParamList(static_cast<int>(params.size()));
-    for (std::size_t i = 0; i < params.size(); ++i)
-      list->params[i] = {params[i].value, params[i].null, PARAM_FLAG_CONST,
-                         SPI_getargtypeid(plan_, static_cast<int>(i))};
     SPIExecuteOptions options{};
-    options.params = list;
+    options.params = list_of(plan_, params);
     options.read_only = true;
     options.dest = &destination.base;
     return SPI_execute_plan_extended(plan_, &options);
@@ -229,12 +233,20 @@ void Plan::run(const std::vector<Param> &params, RowReceiver &receiver) const {
 }
 
 Rows Plan::execute(const std::vector<Param> &params, bool in_active_snapshot) const {
-  Values values(params);
-  const int result =
-      call([&] { return SPI_execute_plan(plan_, values.values.data(), values.nulls.data(), in_active_snapshot, 0); });
+  const int result = call([&] {
+    SPIExecuteOptions options{};
+    options.params = list_of(plan_, params);
+    options.read_only = in_active_snapshot;
+    return SPI_execute_plan_extended(plan_, &options);
+  });
   if (result < 0)
     throw Error(ERRCODE_INTERNAL_ERROR, "could not run a query: " + std::string(SPI_result_code_string(result)));
   return {SPI_tuptable, SPI_processed};
+}
+
+void Plan::let_go() const {
+  if (!kept_)
+    call([this] { SPI_freeplan(plan_); });
 }
 
 void Plan::expect(const std::vector<Oid> &types) const {

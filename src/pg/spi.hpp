@@ -60,11 +60,11 @@ struct Rows {
   }
 };
 
-/// How a kept statement is planned: for the parameters of each run, as their size decides; or once, whatever they are,
-/// when that would take longer than running it.
+/// How a kept statement is planned: for the parameters, and the tables, of each run; or once, whatever they are, when
+/// that would take longer than running it.
 enum class Planning : char { each_time, once };
 
-/// A prepared statement. Planned anew for each run: its parameters are batches, and their size decides.
+/// A prepared statement. Planned anew for each run, unless it is kept as one that is planned once.
 class Plan {
 public:
   Plan() = default;
@@ -96,6 +96,8 @@ public:
   /// Whether several processes may run it side by side, as the functions that it calls are declared: no temporary or
   /// foreign table in it.
   bool is_parallel_safe() const;
+  /// Frees it, unless it is kept. It is not to be used again.
+  void let_go() const;
   explicit operator bool() const noexcept { return plan_ != nullptr; }
 
 private:

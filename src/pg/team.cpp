@@ -6,6 +6,7 @@ struct TeamState {
   pg_atomic_uint32 next;
   std::uint32_t pieces;
   std::uint32_t message_size;
+  std::size_t shared_size;
   int columns;
 };
 
@@ -65,7 +66,9 @@ Team::Team(const char *entry, int helpers, const std::string &message, std::stri
     state_->message_size = static_cast<std::uint32_t>(message.size());
     state_->columns = shape->natts;
     memcpy(place(kMessage, std::max<Size>(message.size(), 1)), message.data(), message.size());
-    shared_ = memcpy(place(kShared, std::max<Size>(shared.size(), 1)), shared.data(), shared.size());
+    shared_ = {static_cast<char *>(place(kShared, std::max<Size>(shared.size(), 1))), shared.size()};
+    memcpy(shared_.data(), shared.data(), shared.size());
+    state_->shared_size = shared.size();
     auto *columns = static_cast<ColumnShape *>(place(kShape, shape_size));
     for (int i = 0; i < shape->natts; ++i) {
       Form_pg_attribute column = TupleDescAttr(shape, i);
@@ -133,7 +136,7 @@ Helper::Helper(dsm_segment *segment, shm_toc *contents) {
   call([&] {
     state_ = static_cast<TeamState *>(shm_toc_lookup(contents, kState, false));
     message_ = {static_cast<const char *>(shm_toc_lookup(contents, kMessage, false)), state_->message_size};
-    shared_ = shm_toc_lookup(contents, kShared, false);
+    shared_ = {static_cast<char *>(shm_toc_lookup(contents, kShared, false)), state_->shared_size};
     const auto *columns = static_cast<const ColumnShape *>(shm_toc_lookup(contents, kShape, false));
     shape = CreateTemplateTupleDesc(state_->columns);
     for (int i = 0; i < state_->columns; ++i) {

@@ -26,7 +26,7 @@ public:
 
   /// Whether no helper could be had.
   bool empty() const noexcept { return readers_.empty(); }
-  void *shared() const noexcept { return shared_; }
+  std::span<char> shared() const noexcept { return shared_; }
   /// A piece that nobody has taken.
   std::optional<std::uint32_t> take_piece() noexcept;
   /// Takes over the rows that have been sent by now. To be called now and then: helpers wait if nobody does.
@@ -38,7 +38,7 @@ private:
   ResultSet &result_;
   ParallelContext *context_ = nullptr;
   TeamState *state_ = nullptr;
-  void *shared_ = nullptr;
+  std::span<char> shared_;
   std::vector<TupleQueueReader *> readers_; ///< null: has sent all
 };
 
@@ -51,7 +51,7 @@ public:
   Helper &operator=(const Helper &) = delete;
 
   std::string_view message() const noexcept { return message_; }
-  void *shared() const noexcept { return shared_; }
+  std::span<char> shared() const noexcept { return shared_; }
   std::optional<std::uint32_t> take_piece() noexcept;
   /// Where its rows go.
   ResultSet &result() noexcept { return *result_; }
@@ -59,7 +59,7 @@ public:
 private:
   TeamState *state_;
   std::string_view message_;
-  void *shared_;
+  std::span<char> shared_;
   DestReceiver *rows_;
   std::optional<ResultSet> result_;
 };

@@ -129,8 +129,14 @@ Buffer read_recent(Relation relation, BlockNumber block) {
 
 std::string_view known_places() { return {reinterpret_cast<const char *>(own_places), sizeof own_places}; }
 
-void share_places(void *copy) { places = static_cast<Buffer *>(copy); }
+void share_places(std::span<char> copy) {
+  if (copy.size() == sizeof own_places) // not so of another build of this library
+    places = reinterpret_cast<Buffer *>(copy.data());
+}
 
-SharedPlaces::~SharedPlaces() { memcpy(own_places, std::exchange(places, own_places), sizeof own_places); }
+SharedPlaces::~SharedPlaces() {
+  if (Buffer *shared = std::exchange(places, own_places); shared != own_places)
+    memcpy(own_places, shared, sizeof own_places);
+}
 
 } // namespace attribution::touch

@@ -33,12 +33,12 @@ std::string_view known_places();
 
 /// Has this process go by a copy of that from now on, which it shares with others of the same server: what one has
 /// seen, all have.
-void share_places(void *copy);
+void share_places(std::span<char> copy);
 
 /// The same for a scope. What was learnt meanwhile stays known.
 class SharedPlaces {
 public:
-  explicit SharedPlaces(void *copy) { share_places(copy); }
+  explicit SharedPlaces(std::span<char> copy) { share_places(copy); }
   ~SharedPlaces();
   SharedPlaces(const SharedPlaces &) = delete;
   SharedPlaces &operator=(const SharedPlaces &) = delete;
