@@ -12,6 +12,7 @@ ResultSet::ResultSet(FunctionCallInfo fcinfo, std::initializer_list<Oid> types) 
     InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
     shape_ = result->setDesc;
     store_ = result->setResult;
+    row_ = MakeSingleTupleTableSlot(shape_, &TTSOpsMinimalTuple);
     scratch_ = AllocSetContextCreate(CurrentMemoryContext, "attribution result row", ALLOCSET_SMALL_SIZES);
   });
   values_.resize(static_cast<std::size_t>(shape_->natts));
@@ -93,8 +94,6 @@ void ResultSet::put() {
 }
 
 void ResultSet::put(MinimalTuple row) {
-  if (row_ == nullptr)
-    row_ = MakeSingleTupleTableSlot(shape_, &TTSOpsMinimalTuple);
   ExecStoreMinimalTuple(row, row_, false);
   tuplestore_puttupleslot(store_, row_);
 }
