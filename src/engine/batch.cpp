@@ -101,15 +101,19 @@ void Batch::add(const Binding &binding, const pg::Rows &rows, std::uint64_t row)
   columns.resize(binding.columns.size() + binding.installation_key.size());
   pg::Within within(memory);
   bool null = true;
+  const auto size_of = [](const pg::Type &type, Datum value) {
+    constexpr std::size_t kChunk = 16; // what comes with each piece of memory
+    return sizeof(Datum) + (type.by_value ? 0 : kChunk + type.size(value));
+  };
   times.push_back(DatumGetTimestampTz(rows.get(row, kConversionTime, &null)));
   ids.push_back(binding.id.type.copy(rows.get(row, kConversionId, &null)));
-  bytes += sizeof(core::Micros) + binding.id.type.size(ids.back());
+  bytes += sizeof(core::Micros) + size_of(binding.id.type, ids.back());
   int at = kConversionColumns;
   const auto take = [&](BatchColumn &column, const pg::Type &type) {
     const Datum datum = rows.get(row, at++, &null);
     column.values.push_back(null ? Datum(0) : type.copy(datum));
     column.nulls.push_back(null);
-    bytes += null ? 1 : type.size(datum);
+    bytes += null ? sizeof(Datum) : size_of(type, datum);
   };
   for (std::size_t i = 0; i < columns.size(); ++i)
     take(columns[i], i < binding.columns.size() ? binding.columns[i].type

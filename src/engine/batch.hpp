@@ -37,7 +37,7 @@ struct Batch {
   std::vector<BatchColumn> columns; ///< Binding::columns, then the installation key
   BatchColumn value;
   std::vector<Kind> kinds; ///< told by Installations
-  std::size_t bytes = 0;   ///< of values, out of line ones as well
+  std::size_t bytes = 0;   ///< that the values take, out of line ones as well
 };
 
 /// An array parameter of one value for each of `which`.

@@ -158,22 +158,26 @@ struct EmitTouchpoints {
   }
 };
 
-/// What is read, and for whom.
+/// What is read, and for whom. So many processes read side by side, and share attribution.work_mem.
 template <class Emit> class Reader {
 public:
-  Reader(const engine::Binding &binding, Oid reader)
-      : binding_(binding), reader_(reader),
+  Reader(const engine::Binding &binding, Oid reader, std::uint32_t processes)
+      : binding_(binding), reader_(reader), processes_(processes),
         keep_(Emit::kKeep == core::Keep::winners ? engine::keep_for(binding) : Emit::kKeep),
-        source_(binding, reader, entry::batch_size(), engine::reads_channels(binding), keep_, entry::candidate_bytes(),
-                entry::is_touch_index_on()),
+        source_(binding, reader, entry::batch_size(), engine::reads_channels(binding), keep_,
+                entry::candidate_bytes() / processes, entry::is_touch_index_on()),
         installations_(binding, reader), emit_(binding) {}
 
   /// Decides the conversions of a slice, batch by batch. Calls `meanwhile` now and then.
   template <class F> void read(const engine::Slices &slices, std::uint32_t slice, pg::ResultSet &result, F meanwhile) {
     constexpr std::uint32_t kNowAndThen = 64;
-    engine::Decider decider(binding_, source_, keep_, entry::work_mem());
+    // A path that fits for one process is to fit for each of several.
+    engine::Decider decider(binding_, source_, keep_,
+                            entry::work_mem() / (keep_ == core::Keep::winners ? processes_ : 1));
+    engine::BatchLimits limits = entry::read_limits();
+    limits.bytes /= processes_;
     engine::ConversionReader conversions(binding_, slices.ends[slice], slices.ends[slice + 1], reader_,
-                                         slices.conversions / slices.count(), entry::read_limits());
+                                         slices.conversions / slices.count(), limits);
     engine::Batch batch;
     std::uint32_t put = 0;
     while (conversions.next(batch)) {
@@ -195,6 +199,7 @@ public:
 private:
   const engine::Binding &binding_;
   Oid reader_;
+  std::uint32_t processes_;
   core::Keep keep_;
   engine::IndexTouchSource source_;
   engine::Installations installations_;
@@ -214,11 +219,12 @@ template <class Emit> void read_range(FunctionCallInfo fcinfo) {
   if (Emit::types.begin()[Emit::kTouchId] == InvalidOid)
     entry::expect_touch_id(result, Emit::kTouchId, binding);
 
-  Reader<Emit> reader(binding, rule.reader());
   const bool may_share = pg::may_have_helpers();
   const std::uint32_t most = may_share ? static_cast<std::uint32_t>(max_parallel_workers_per_gather) + 1 : 1;
   engine::Slices slices = engine::slices_of(binding, since, until, most, entry::min_parallel_conversions());
-  if (slices.count() > 1 && reader.is_parallel_safe()) {
+  std::optional<Reader<Emit>> reader;
+  reader.emplace(binding, rule.reader(), slices.count());
+  if (slices.count() > 1 && reader->is_parallel_safe()) {
     pg::call([] { touch::write_collected(); });
     engine::Packer order;
     order(Emit::kReading, rule.reader(), binding.spec, slices.ends, slices.conversions);
@@ -227,13 +233,15 @@ template <class Emit> void read_range(FunctionCallInfo fcinfo) {
     if (!team.empty()) {
       const touch::SharedPlaces places(team.shared());
       while (const std::optional<std::uint32_t> piece = team.take_piece())
-        reader.read(slices, *piece, result, [&] { team.receive(); });
+        reader->read(slices, *piece, result, [&] { team.receive(); });
       team.finish();
       return;
     }
   }
+  if (slices.count() > 1)
+    reader.emplace(binding, rule.reader(), 1);
   slices.ends = {since, until};
-  reader.read(slices, 0, result, [] {});
+  reader->read(slices, 0, result, [] {});
 }
 
 /// A helper's part.
@@ -243,7 +251,7 @@ template <class Emit> void help_read(pg::Helper &helper, engine::Unpacker &order
   engine::Slices slices;
   order(reader, spec, slices.ends, slices.conversions);
   const engine::Binding binding = engine::bind(std::move(spec));
-  Reader<Emit> reads(binding, reader);
+  Reader<Emit> reads(binding, reader, slices.count());
   while (const std::optional<std::uint32_t> piece = helper.take_piece())
     reads.read(slices, *piece, helper.result(), [] {});
 }
