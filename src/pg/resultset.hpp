@@ -36,7 +36,7 @@ private:
   TupleDesc shape_;
   Tuplestorestate *store_ = nullptr;
   DestReceiver *rows_ = nullptr; ///< without a store
-  TupleTableSlot *row_; ///< for rows that are sent, or were received
+  TupleTableSlot *row_;          ///< for rows that are sent, or were received
   std::vector<Datum> values_;
   std::vector<char> nulls_;
   MemoryContext scratch_;
