@@ -48,8 +48,8 @@ void define_settings() {
 
 std::size_t work_mem() { return static_cast<std::size_t>(work_mem_kb) * 1024; }
 std::size_t batch_bytes() {
-  constexpr std::size_t kMost = std::size_t{128}
-                                << 20; // its values may become arrays, which PostgreSQL holds below 1 GB
+  // Its values may become arrays, which PostgreSQL holds below 1 GB.
+  constexpr std::size_t kMost = std::size_t{128} << 20;
   return std::min(work_mem() / 4, kMost);
 }
 std::size_t candidate_bytes() { return work_mem() / 4; }
