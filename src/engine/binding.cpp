@@ -395,10 +395,6 @@ void bind_enrichment(Binding &binding, const RuleSpec &rule, const EnrichmentSpe
   binding.enrichments.push_back(std::move(bound));
 }
 
-} // namespace
-
-namespace {
-
 /// The relations that a rule names.
 std::vector<Oid> named_by(const RuleSpec &spec) {
   std::vector<Oid> relations{spec.conversions};

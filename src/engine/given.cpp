@@ -53,6 +53,21 @@ pg::Plan Given::kept(const std::string &sql, pg::Planning planning) {
   return pg::Plan::kept(sql, types_, planning);
 }
 
+std::uint64_t Given::execute(const std::string &sql, pg::Planning planning) {
+  const pg::Plan plan = kept(sql, planning);
+  const std::uint64_t count = plan.execute(params_).count;
+  plan.let_go();
+  return count;
+}
+
+void Given::run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver,
+                pg::Planning planning) {
+  const pg::Plan plan = kept(sql, planning);
+  plan.expect(columns);
+  plan.run(params_, receiver);
+  plan.let_go();
+}
+
 void Given::run(const pg::Plan &plan, pg::RowReceiver &receiver) {
   give();
   plan.run(params_, receiver);

@@ -48,19 +48,12 @@ public:
   pg::Plan kept(const std::string &sql) { return kept(sql, planning_for(which_.size())); }
 
   /// Runs a statement that writes. Returns how many rows it wrote.
-  template <class... Planning> std::uint64_t execute(const std::string &sql, Planning... planning) {
-    const pg::Plan plan = kept(sql, planning...);
-    const std::uint64_t count = plan.execute(params_).count;
-    plan.let_go();
-    return count;
-  }
+  std::uint64_t execute(const std::string &sql, pg::Planning planning);
+  std::uint64_t execute(const std::string &sql) { return execute(sql, planning_for(which_.size())); }
   /// Runs a query, whose columns must have these types, in the active snapshot.
-  template <class... Planning>
-  void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver, Planning... planning) {
-    const pg::Plan plan = kept(sql, planning...);
-    plan.expect(columns);
-    plan.run(params_, receiver);
-    plan.let_go();
+  void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver, pg::Planning planning);
+  void run(const std::string &sql, const std::vector<Oid> &columns, pg::RowReceiver &receiver) {
+    run(sql, columns, receiver, planning_for(which_.size()));
   }
   void run(const pg::Plan &plan, pg::RowReceiver &receiver);
   pg::Cursor open(const std::string &sql) { return {kept(sql), params_}; }
