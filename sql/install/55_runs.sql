@@ -88,7 +88,7 @@ CREATE TABLE attribution.reconciled (
   PRIMARY KEY (rule, leaf)
 );
 COMMENT ON TABLE attribution.reconciled IS 'Tables of conversions whose rows are all queued or decided; what comes later, the trigger queues.';
-COMMENT ON COLUMN attribution.reconciled.filenode IS 'Its file.';
+COMMENT ON COLUMN attribution.reconciled.filenode IS 'Its file; 0 as long as it is not looked through to its end.';
 COMMENT ON COLUMN attribution.reconciled.queueing IS 'The trigger on it that queues.';
 COMMENT ON COLUMN attribution.reconciled.span IS 'The times that the table may hold.';
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.reconciled
@@ -145,9 +145,18 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION attribution._leaves(regclass, name, name) IS 'The tables that hold a relation''s rows, with their trigger of a name and the times each may hold.';
 
-CREATE FUNCTION attribution._work_on(of_rule text, missing boolean, since timestamptz, until timestamptz) RETURNS jsonb
+CREATE FUNCTION attribution._attachment(leaf oid) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(string_agg(c.xmin::text, ' ' ORDER BY c.oid), 'dropped')
+  FROM pg_class AS c WHERE c.oid = leaf OR c.oid IN (SELECT a.relid FROM pg_partition_ancestors(leaf) AS a)
+$$;
+COMMENT ON FUNCTION attribution._attachment(oid) IS
+'Which transactions have attached or detached a table, and the tables that it is a partition of, last: as long as that stays the
+same, it was neither attached nor detached.';
+
+CREATE FUNCTION attribution._work_on(of_rule text, since timestamptz, until timestamptz) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
-  SELECT coalesce(jsonb_agg(jsonb_build_object('relation', w.leaf::oid, 'pages', w.pages, 'decisions', w.decisions, 'missing', missing, 'reopen', missing,
+  SELECT coalesce(jsonb_agg(jsonb_build_object('relation', w.leaf::oid, 'pages', w.pages, 'decisions', w.decisions, 'missing', false, 'reopen', false,
                                                'since', since, 'until', until) ORDER BY w.decisions, w.span, w.leaf::oid), '[]')
   FROM attribution.rule AS r
   JOIN attribution.rule_version AS v ON v.rule = r.rule AND v.version = r.active_version
@@ -157,18 +166,18 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' S
                       SELECT l.*, true FROM attribution._leaves(s.decisions, 'conversion_time', NULL) AS l) AS w
   WHERE r.rule = of_rule AND w.span && tstzrange(since, until, '[]') AND (w.pages IS NULL OR w.pages > 0)
 $$;
-COMMENT ON FUNCTION attribution._work_on(text, boolean, timestamptz, timestamptz) IS 'The tables of a rule''s conversions and decisions to look through, for those of a time.';
+COMMENT ON FUNCTION attribution._work_on(text, timestamptz, timestamptz) IS 'The tables of a rule''s conversions and decisions to look through, for those of a time.';
 
-CREATE FUNCTION attribution._reconciliation(of_rule text) RETURNS jsonb
+CREATE FUNCTION attribution._reconciliation(of_rule text, thorough boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
   work jsonb;
   known jsonb;
   lost tstzmultirange;
-  gone oid[];
+  gone jsonb;
   stated record;
 BEGIN
-  IF attribution._is_reconciled(of_rule, '{}') THEN
+  IF NOT thorough AND attribution._is_reconciled(of_rule, '{}') THEN
     RETURN '[]'; -- as almost always, and told in a fifth of the time
   END IF;
   SELECT v.conversions, v.time_column, attribution._horizon(v.conversions) AS horizon, s.decisions, 'attribution_' || r.rule AS trigger_name
@@ -180,7 +189,8 @@ BEGIN
   -- What was attached, or holds other rows than before. Where the rule knows the table, or others of it, rows with a decision
   -- may differ from what was decided; in another file under the same trigger they can't.
   SELECT coalesce(jsonb_agg(jsonb_build_object('relation', l.leaf::oid, 'pages', l.pages, 'decisions', false,
-           'missing', k.queueing IS NOT DISTINCT FROM l.queueing OR NOT EXISTS (SELECT FROM attribution.reconciled AS r WHERE r.rule = of_rule),
+           'missing', k.queueing IS NOT DISTINCT FROM l.queueing
+             OR NOT EXISTS (SELECT FROM attribution.reconciled AS r WHERE r.rule = of_rule AND r.queueing IS DISTINCT FROM 0),
            'reopen', true, 'since', coalesce(lower(l.span), '-infinity'), 'until', coalesce(upper(l.span), 'infinity')) ORDER BY l.span, l.leaf::oid), '[]'),
       coalesce(jsonb_agg(jsonb_build_object('known', l.leaf::oid, 'filenode', l.filenode, 'queueing', l.queueing, 'span', l.span)), '[]')
     INTO STRICT work, known
@@ -188,20 +198,28 @@ BEGIN
     LEFT JOIN attribution.reconciled AS k ON k.rule = of_rule AND k.leaf = l.leaf
     WHERE k.leaf IS NULL OR (k.filenode, k.queueing) IS DISTINCT FROM (l.filenode, l.queueing);
   -- Decisions on what was there and is not any more. Before the horizon that is as it should be.
-  SELECT range_agg(k.span * tstzrange(stated.horizon, NULL)), array_agg(k.leaf) FILTER (WHERE l.leaf IS NULL) INTO lost, gone
+  SELECT range_agg(k.span * tstzrange(stated.horizon, NULL)),
+      coalesce(jsonb_agg(jsonb_build_object('forget', k.leaf, 'filenode', k.filenode, 'queueing', k.queueing, 'attachment', attribution._attachment(k.leaf)))
+               FILTER (WHERE l.leaf IS NULL), '[]')
+    INTO STRICT lost, gone
     FROM attribution.reconciled AS k
     LEFT JOIN attribution._leaves(stated.conversions, stated.time_column, stated.trigger_name) AS l ON l.leaf = k.leaf
     WHERE k.rule = of_rule AND (k.filenode, k.queueing) IS DISTINCT FROM (l.filenode, l.queueing);
+  IF thorough THEN
+    lost := tstzmultirange(tstzrange(NULL, NULL));
+  END IF;
   IF NOT isempty(lost) THEN
     work := work || (
       SELECT coalesce(jsonb_agg(jsonb_build_object('relation', l.leaf::oid, 'pages', l.pages, 'decisions', true, 'missing', true, 'reopen', true,
                'since', coalesce(lower(lost), '-infinity'), 'until', coalesce(upper(lost), 'infinity')) ORDER BY l.span, l.leaf::oid), '[]')
       FROM attribution._leaves(stated.decisions, 'conversion_time', NULL) AS l WHERE l.span && lost);
   END IF;
-  RETURN attribution._with_last_look(work) || known || (SELECT coalesce(jsonb_agg(jsonb_build_object('forget', g)), '[]') FROM unnest(gone) AS g);
+  RETURN attribution._with_last_look(work) || known || gone;
 END
 $$;
-COMMENT ON FUNCTION attribution._reconciliation(text) IS 'The tables to look through for what no trigger has seen: existing rows, attached, detached and truncated partitions.';
+COMMENT ON FUNCTION attribution._reconciliation(text, boolean) IS
+'The tables to look through for what no trigger has seen: existing rows, attached, detached and truncated partitions; thorough: and
+for all decisions without a conversion.';
 
 CREATE FUNCTION attribution._is_reconciled(of_rule text, passed_over oid[]) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -257,15 +275,12 @@ BEGIN
         HINT = format('As the owner of %s: SELECT attribution.activate(%L); and enable it ALWAYS.', stated.conversions, of_rule);
   END IF;
   IF procedure = 'reconcile' THEN
-    DELETE FROM attribution.reconciled AS r WHERE r.rule = of_rule;
+    -- No table counts as looked through; but that it was known stays known: another run may be the first to see that it is gone.
+    UPDATE attribution.reconciled AS r SET filenode = 0 WHERE r.rule = of_rule;
   END IF;
-  work := attribution._reconciliation(of_rule);
-  IF procedure = 'reconcile' THEN
-    work := work || attribution._with_last_look((
-      SELECT coalesce(jsonb_agg(w), '[]') FROM jsonb_array_elements(attribution._work_on(of_rule, true, '-infinity', 'infinity')) AS w
-       WHERE (w ->> 'decisions')::boolean));
-  ELSIF procedure = 'reattribute' THEN
-    work := work || attribution._with_last_look(attribution._work_on(of_rule, false, since, until));
+  work := attribution._reconciliation(of_rule, procedure = 'reconcile');
+  IF procedure = 'reattribute' THEN
+    work := work || attribution._with_last_look(attribution._work_on(of_rule, since, until));
   END IF;
   -- The oldest only, as far as an index finds them: each run takes more away than one brings.
   DELETE FROM attribution.run_log AS l WHERE l.started_at < now() - interval '90 days'
@@ -374,7 +389,12 @@ BEGIN
     ELSIF coalesce(item ->> 'known', item ->> 'forget')::oid = ANY (log.passed_over) THEN
       NULL; -- the next run will look
     ELSIF item ? 'forget' THEN
-      DELETE FROM attribution.reconciled AS r WHERE r.rule = log.rule AND r.leaf = (item ->> 'forget')::oid;
+      -- If it was back meanwhile, decisions may stand on it that were not looked through, or made since: then it stays known,
+      -- and what it is now is looked at anew.
+      DELETE FROM attribution.reconciled AS r
+        WHERE r.rule = log.rule AND r.leaf = (item ->> 'forget')::oid
+          AND (r.filenode, r.queueing) IS NOT DISTINCT FROM ((item ->> 'filenode')::oid, (item ->> 'queueing')::oid)
+          AND attribution._attachment(r.leaf) = item ->> 'attachment';
     ELSE
       INSERT INTO attribution.reconciled AS r
         VALUES (log.rule, (item ->> 'known')::oid, (item ->> 'filenode')::oid, (item ->> 'queueing')::oid, (item ->> 'span')::tstzrange)
@@ -463,6 +483,10 @@ BEGIN
         ARRAY(SELECT coalesce(w ->> 'known', w ->> 'forget')::oid FROM jsonb_array_elements(rest) AS w
               WHERE (item ->> 'decisions')::boolean AND NOT w ? 'relation')
       WHERE l.run = this_run;
+    -- Decisions will be made on tables that are not known yet: if they go before they are, those are to be found.
+    INSERT INTO attribution.reconciled AS r
+      SELECT log.rule, (w ->> 'known')::oid, 0, 0, (w ->> 'span')::tstzrange FROM jsonb_array_elements(rest) AS w WHERE w ? 'known'
+      ON CONFLICT DO NOTHING;
   END IF;
   UPDATE attribution.run_log AS l SET work = rest WHERE l.run = this_run;
   RETURN greatest(retries - 1, 0);

@@ -93,8 +93,9 @@ GRANT EXECUTE ON FUNCTION
   attribution._with_last_look(jsonb),
   attribution._look_through(bigint, jsonb),
   attribution._leaves(regclass, name, name),
-  attribution._work_on(text, boolean, timestamptz, timestamptz),
-  attribution._reconciliation(text),
+  attribution._work_on(text, timestamptz, timestamptz),
+  attribution._attachment(oid),
+  attribution._reconciliation(text, boolean),
   attribution._partitions_of(regclass),
   attribution._since(text, interval)
 TO attribution_writer;

@@ -224,9 +224,10 @@ std::int64_t queue(const Binding &binding, const Sweep &sweep, core::Micros now)
     where += " AND NOT EXISTS (SELECT FROM " + relation_name(binding.spec.storage->decisions) +
              " AS decision WHERE decision.conversion_id = " + id + " AND decision.conversion_time = " + at + ")";
 
+  // A conversion that is queued has all its rows read; its decision is looked for only where the queue says.
   if (sweep.unqueued)
-    where +=
-        " AND NOT EXISTS (SELECT FROM " + pending_of(binding) + " AS queued WHERE queued.conversion_id = " + id + ")";
+    where += " AND NOT EXISTS (SELECT FROM " + pending_of(binding) + " AS queued WHERE queued.conversion_id = " + id +
+             (sweep.decisions ? " AND (queued.elsewhere OR queued.conversion_time = " + at + ")" : "") + ")";
 
   // An open conversion keeps its ladder, and comes now.
   const std::string arrival = sweep.reopen ? "LEAST(found.at, $3)" : "'-infinity'";

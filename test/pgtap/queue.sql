@@ -205,6 +205,65 @@ SELECT ok(NOT queue.decided() && '{51,52,53}', 'with a partition that is detache
 ALTER TABLE queue.events ATTACH PARTITION queue.events_may FOR VALUES FROM ('2026-05-01 00:00+00') TO ('2026-06-01 00:00+00');
 CALL attribution.run('tap_installs');
 SELECT ok(queue.decided() @> '{51,52,53}', 'and come back with it');
+
+-- A run that began while it was away goes by what was then: it was back since, and is away again.
+CREATE PROCEDURE queue.detach_may() LANGUAGE sql AS $$ ALTER TABLE queue.events DETACH PARTITION queue.events_may $$;
+CREATE PROCEDURE queue.attach_may() LANGUAGE sql AS $$
+  ALTER TABLE queue.events ATTACH PARTITION queue.events_may FOR VALUES FROM ('2026-05-01 00:00+00') TO ('2026-06-01 00:00+00') $$;
+-- As far as looking through tables goes, without what is concluded from it.
+CREATE FUNCTION queue.look_through(run bigint) RETURNS bigint LANGUAGE sql AS $$
+  SELECT count(attribution._step(run, '-infinity')) FROM generate_series(1, (
+    SELECT count(*) FROM attribution.run_log AS l, jsonb_array_elements(l.work) AS w WHERE l.run = $1 AND w ? 'relation')) $$;
+CALL queue.detach_may();
+SELECT attribution._start_run('run', 'tap_installs', NULL) AS early \gset
+CALL queue.attach_may();
+SELECT ok(queue.look_through(:early) > 0, 'it looks for decisions without a conversion while all have one');
+CALL queue.detach_may();
+CALL attribution._work(:early);
+CALL attribution.run('tap_installs');
+SELECT is_empty($$SELECT queue.wrong('tap_installs')$$, 'decisions go though it was back for a moment');
+CALL queue.attach_may();
+CALL attribution.run('tap_installs');
+CALL queue.detach_may();
+SELECT attribution._start_run('run', 'tap_installs', NULL) AS early \gset
+SELECT ok(queue.look_through(:early) > 0, 'another has found them all');
+CALL queue.attach_may();
+CALL attribution.run('tap_installs');
+SELECT ok(queue.decided() @> '{51,52,53}', 'while it was back they were decided again');
+CALL queue.detach_may();
+CALL attribution._work(:early);
+CALL attribution.run('tap_installs');
+SELECT is_empty($$SELECT queue.wrong('tap_installs')$$, 'and go all the same');
+CALL queue.attach_may();
+CALL attribution.run('tap_installs');
+SELECT ok(queue.decided() @> '{51,52,53}', 'it can come and go as often as it likes');
+
+-- reconcile() begins while it is away, and is overtaken.
+INSERT INTO queue.events VALUES (51, '2026-06-02 12:00+00', 1, 'install');
+CALL attribution.run('tap_installs');
+CALL queue.detach_may();
+SELECT attribution._start_run('reconcile', 'tap_installs', NULL) AS early \gset
+CALL attribution.run('tap_installs');
+SELECT is_empty($$SELECT queue.wrong('tap_installs')$$, 'a run beside reconcile() knows as well that decisions are without a conversion');
+CALL attribution._work(:early);
+SELECT is_empty($$SELECT queue.wrong('tap_installs')$$, 'and both come to the same');
+CALL queue.attach_may();
+DELETE FROM queue.events WHERE at >= '2026-06-01' AND id = 51;
+CALL attribution.run('tap_installs');
+SELECT ok(queue.decided() @> '{51,52,53}', 'with its own decisions again');
+
+-- The last look at decisions passes over what is queued; a conversion that is queued at another time is not.
+INSERT INTO queue.tap_installs_pending (conversion_id, conversion_time, queued_at, due) VALUES (51, '2026-06-02 12:00+00', now(), 'infinity');
+CALL queue.detach_may();
+SELECT attribution._queue('tap_installs', tableoid, true, true, true, true, NULL, NULL, '-infinity', 'infinity', now()) > 0 AS found
+  FROM queue.tap_installs_decisions WHERE conversion_id = 51 \gset
+SELECT results_eq('SELECT conversion_time, elsewhere FROM queue.tap_installs_pending WHERE conversion_id = 51',
+  $$VALUES ('2026-05-02 12:00+00'::timestamptz, true)$$, 'its decision is');
+CALL attribution.run('tap_installs');
+SELECT is_empty($$SELECT queue.wrong('tap_installs')$$, 'and goes');
+CALL queue.attach_may();
+CALL attribution.run('tap_installs');
+
 TRUNCATE queue.events_may;
 CALL attribution.run('tap_installs');
 SELECT ok(NOT queue.decided() && '{51,52,53}', 'TRUNCATE is noticed as well');
