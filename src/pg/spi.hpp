@@ -125,11 +125,16 @@ private:
   Portal portal_;
 };
 
-/// Makes a snapshot of this moment the active one for a scope: what was committed before it is seen.
+/// Makes a snapshot of this moment the active one for a scope: what was committed before it is seen, in the catalogs as
+/// well. (A transaction that holds its locks already need not hear of a partition that was attached since, and would see
+/// the decisions on its rows, but not the rows.)
 class FreshSnapshot {
 public:
   FreshSnapshot() {
-    call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
+    call([] {
+      PushActiveSnapshot(GetTransactionSnapshot());
+      AcceptInvalidationMessages();
+    });
   }
   ~FreshSnapshot() {
     if (std::uncaught_exceptions() == 0)
