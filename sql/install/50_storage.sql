@@ -382,6 +382,26 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION attribution._decisions_as_of_sql(attribution.storage) IS 'The query for what a rule had decided at a time.';
 
+CREATE FUNCTION attribution._index_by_time(relation regclass, key name[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  -- Where a statement can go by a touch index as well.
+  can_touch boolean := NOT EXISTS (
+    SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = ANY (key) AND NOT EXISTS (
+      SELECT FROM pg_amop AS o JOIN pg_opfamily AS f ON f.oid = o.amopfamily JOIN pg_am AS m ON m.oid = f.opfmethod
+       WHERE m.amname = 'touch' AND f.opfname = 'touch_ops' AND o.amoplefttype = CASE a.atttypid WHEN 'varchar'::regtype THEN 'text'::regtype ELSE a.atttypid END
+         AND o.amoprighttype = o.amoplefttype));
+BEGIN
+  EXECUTE format('CREATE INDEX ON %s USING %s (%s, conversion_time)', relation, CASE WHEN can_touch THEN 'touch' ELSE 'btree' END,
+                 (SELECT string_agg(quote_ident(k), ', ' ORDER BY n) FROM unnest(key) WITH ORDINALITY AS u(k, n)));
+  IF can_touch THEN
+    -- DROP EXTENSION takes the index, and leaves the table.
+    EXECUTE format('ALTER INDEX %s DEPENDS ON EXTENSION attribution', (SELECT i.indexrelid::regclass FROM pg_index AS i WHERE i.indrelid = relation ORDER BY i.indexrelid DESC LIMIT 1));
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION attribution._index_by_time(regclass, name[]) IS 'Makes an index on some columns and conversion_time: a touch index, if the columns are of types that PostgreSQL itself can hash.';
+
 CREATE FUNCTION attribution._start_storing(of_rule text, version integer, shape attribution._shape) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -424,11 +444,14 @@ BEGIN
         USING HINT = format('CALL attribution.reattribute(%L);', of_rule);
     END IF;
     SELECT string_agg(format('key%s %s NOT NULL, ', k, type), '' ORDER BY k) INTO columns FROM unnest(shape.keys) WITH ORDINALITY AS u(type, k);
-    EXECUTE format('CREATE TABLE %I.%I (%s conversion_time timestamptz NOT NULL, conversion_id %s NOT NULL, PRIMARY KEY (%s conversion_time, conversion_id))',
-      kept.place, of_rule || '_installations', columns, shape.conversion_id_column,
-      (SELECT string_agg(format('key%s, ', k), '' ORDER BY k) FROM generate_series(1, cardinality(shape.keys)) AS k));
+    -- No primary key: at random places of a large B-tree, rows took most of the time that a run had for them.
+    EXECUTE format('CREATE TABLE %I.%I (%s conversion_time timestamptz NOT NULL, conversion_id %s NOT NULL)',
+      kept.place, of_rule || '_installations', columns, shape.conversion_id_column);
+    EXECUTE format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', kept.place, of_rule || '_installations');
     UPDATE attribution.storage AS s SET installations = format('%I.%I', kept.place, of_rule || '_installations')::regclass WHERE s.rule = of_rule;
-    EXECUTE format('CREATE INDEX ON %I.%I (conversion_id)', kept.place, of_rule || '_installations');
+    PERFORM attribution._index_by_time(s.installations, '{conversion_id}'),
+        attribution._index_by_time(s.installations, ARRAY(SELECT 'key' || k FROM generate_series(1, cardinality(shape.keys)) AS k ORDER BY k))
+      FROM attribution.storage AS s WHERE s.rule = of_rule;
     EXECUTE format('COMMENT ON TABLE %I.%I IS %L', kept.place, of_rule || '_installations',
       format('Which conversions of rule "%s" were new, by installation key. Outlives the events.', of_rule));
     IF stated.owner <> current_user::regrole THEN

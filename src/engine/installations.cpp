@@ -1,6 +1,7 @@
 #include "engine/installations.hpp"
 
 #include "core/installations.hpp"
+#include "engine/newest_rows.hpp"
 
 namespace attribution::engine {
 
@@ -166,12 +167,7 @@ std::vector<std::uint32_t> Installations::tell_alone(Batch &batch, const std::ve
     if (!mixed[number])
       alone.push_back(number);
   }
-  std::vector<core::Micros> last(keys.size(), core::kMinusInfinity);
-  if (remembers_ && !alone.empty()) {
-    Newest newest(last);
-    Asked asked = ask(batch, keys, alone);
-    asked.given.run(remembered_of_keys(binding_, asked.keys), {INT4OID, TIMESTAMPTZOID}, newest);
-  }
+  const std::vector<core::Micros> last = last_remembered(batch, keys, alone);
   for (const std::uint32_t number : alone) {
     const Members &members = keys[number];
     if (last[number] >= batch.times[members.front()]) {
@@ -189,6 +185,37 @@ std::vector<std::uint32_t> Installations::tell_alone(Batch &batch, const std::ve
     if (mixed[number])
       rest.push_back(number);
   return rest;
+}
+
+std::vector<core::Micros> Installations::last_remembered(const Batch &batch, const std::vector<Members> &keys,
+                                                         const std::vector<std::uint32_t> &numbers) const {
+  std::vector<core::Micros> last(keys.size(), core::kMinusInfinity);
+  if (!remembers_ || numbers.empty())
+    return last;
+  KeysWanted wanted{binding_.spec.storage->installations, "conversion_time", {}};
+  std::vector<std::string> names;
+  names.reserve(binding_.installation_key.size());
+  for (const Expression &key : binding_.installation_key) {
+    names.push_back("key" + std::to_string(names.size() + 1));
+    wanted.columns.push_back({names.back().c_str(), key.type});
+  }
+  wanted.count = static_cast<std::uint32_t>(numbers.size());
+  wanted.value = [&](std::uint32_t i, int column) {
+    const std::size_t place = binding_.columns.size() + static_cast<std::size_t>(column);
+    return pg::Param{batch.columns[place].values[keys[numbers[i]].front()], false};
+  };
+  wanted.until = [&](std::uint32_t i) {
+    return std::min(batch.times[keys[numbers[i]].back()], *binding_.spec.horizon - 1);
+  };
+  if (const auto found = find_newest(wanted)) {
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+      last[numbers[i]] = (*found)[i].value_or(core::kMinusInfinity);
+    return last;
+  }
+  Newest newest(last);
+  Asked asked = ask(batch, keys, numbers);
+  asked.given.run(remembered_of_keys(binding_, asked.keys), {INT4OID, TIMESTAMPTZOID}, newest);
+  return last;
 }
 
 Installations::Asked Installations::ask(const Batch &batch, const std::vector<Members> &keys,

@@ -33,6 +33,10 @@ private:
   /// Tells of keys that have no other conversions than these and those that are remembered. Returns the rest.
   std::vector<std::uint32_t> tell_alone(Batch &batch, const std::vector<Members> &keys) const;
 
+  /// When the newest of some keys is that is remembered, up to the key's last conversion; -infinity: none is.
+  std::vector<core::Micros> last_remembered(const Batch &batch, const std::vector<Members> &keys,
+                                            const std::vector<std::uint32_t> &numbers) const;
+
   const Binding &binding_;
   pg::Order id_order_;
   std::vector<pg::Order> key_orders_;

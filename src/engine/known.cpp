@@ -1,20 +1,11 @@
 #include "engine/known.hpp"
 
-#include "engine/wanted.hpp"
+#include "engine/newest_rows.hpp"
 #include "pg/memory.hpp"
-#include "touch/candidates.hpp"
-#include "touch/leaves.hpp"
 
 namespace attribution::engine {
 
 namespace {
-
-/// How many rows with an id's hash are looked at first; if none of them has the id, it is ever more.
-constexpr std::uint32_t kFirstLook = 2;
-constexpr std::uint32_t kMoreLooks = 16;
-constexpr std::uint32_t kMostLooks = UINT32_MAX / kMoreLooks;
-/// What the list of candidates may take.
-constexpr std::size_t kMemory = 16 << 20;
 
 struct Ids {
   Oid type = InvalidOid; ///< of the elements
@@ -37,108 +28,17 @@ Ids read(Datum array) {
   });
 }
 
-/// Notes which of the ids the rows have.
-class KnownRows final : public touch::RowTaker {
-public:
-  KnownRows(const Ids &ids, FmgrInfo *equal, Oid collation, std::vector<char> &known)
-      : ids_(ids), equal_(equal), collation_(collation), known_(known) {}
-  void begin_table(AttrNumber attribute) { attribute_ = attribute; }
-
-  bool take(const touch::Candidate &candidate, TupleTableSlot *row) noexcept override {
-    slot_getsomeattrs(row, attribute_);
-    if (!row->tts_isnull[attribute_ - 1] &&
-        DatumGetBool(
-            FunctionCall2Coll(equal_, collation_, row->tts_values[attribute_ - 1], ids_.values[candidate.conversion])))
-      known_[candidate.conversion] = 1;
-    return true;
-  }
-
-private:
-  const Ids &ids_;
-  FmgrInfo *equal_;
-  Oid collation_;
-  std::vector<char> &known_;
-  AttrNumber attribute_ = 0;
-};
-
-/// What is done to find the ids by touch indexes.
-class Search {
-public:
-  Search(const Ids &ids, KnownRows &rows, std::vector<char> &known) : ids_(ids), rows_(rows), known_(known) {}
-
-  void begin(const touch::KeyHasher &key) {
-    wanted_.reserve(static_cast<std::size_t>(ids_.count));
-    for (int i = 0; i < ids_.count; ++i)
-      if (!ids_.nulls[i])
-        wanted_.push_back({0, static_cast<std::uint32_t>(i), core::kMinusInfinity, core::kInfinity});
-    constexpr int kId[] = {0};
-    order_by_key(wanted_, key, kId, [this](std::uint32_t id, int) { return ids_.values[id]; });
-  }
-
-  /// Who is found in one partition is not looked for in another.
-  void look_into(const touch::Leaf &leaf, const char *id) {
-    rows_.begin_table(pg::call([&] { return get_attnum(leaf.table, id); }));
-    still_ = wanted_;
-    for (std::uint32_t most = kFirstLook; !still_.empty(); most = std::min(most, kMostLooks) * kMoreLooks) {
-      next_.clear();
-      for (std::span<const core::Wanted> left = still_; !left.empty();)
-        left = left.subspan(look(leaf, left, most));
-      still_.swap(next_);
-    }
-    std::erase_if(wanted_, [this](const core::Wanted &wanted) { return known_[wanted.conversion] != 0; });
-  }
-
-private:
-  std::size_t look(const touch::Leaf &leaf, std::span<const core::Wanted> wanted, std::uint32_t most) {
-    pg::Context memory("attribution known ids");
-    const pg::Within within(memory);
-    auto *candidates = static_cast<touch::Candidates *>(pg::call([&] { return palloc(sizeof(touch::Candidates)); }));
-    std::size_t done = 0;
-    pg::call([&] {
-      new (candidates) touch::Candidates(static_cast<std::uint32_t>(ids_.count), true, most, kMemory);
-      done = touch::find_candidates(leaf.index, wanted, GetActiveSnapshot(), *candidates);
-      (void)candidates->look_up(leaf.table, GetActiveSnapshot(), &rows_);
-    });
-    for (core::Wanted more : wanted.first(done)) {
-      const core::Micros *worst = candidates->beyond(more.conversion);
-      if (worst == nullptr || known_[more.conversion] != 0)
-        continue;
-      more.until = std::min(more.until, *worst - 1);
-      if (more.since <= more.until)
-        next_.push_back(more);
-    }
-    return done;
-  }
-
-  const Ids &ids_;
-  KnownRows &rows_;
-  std::vector<char> &known_;
-  std::vector<core::Wanted> wanted_; ///< by hash
-  std::vector<core::Wanted> still_, next_;
-};
-
 /// By touch indexes; false if that can't be done.
 bool find_by_index(const IdColumn &column, const Ids &ids, const pg::Type &type, std::vector<char> &known) {
-  touch::Sought sought{};
-  sought.relation = column.relation;
-  sought.time = column.time;
-  sought.since = core::kMinusInfinity;
-  sought.until = core::kInfinity;
-  sought.columns[sought.count++] = column.id;
-  int count = 0;
-  touch::Leaf *leaves = pg::call([&] { return touch::find_leaves(sought, GetActiveSnapshot(), &count); });
-  if (leaves == nullptr)
-    return false;
-  TypeCacheEntry *entry = pg::call(
-      [&] { return lookup_type_cache(getBaseType(type.oid), TYPECACHE_HASH_OPFAMILY | TYPECACHE_EQ_OPR_FINFO); });
-  KnownRows rows(ids, &entry->eq_opr_finfo, type.collation, known);
-  Search search(ids, rows, known);
-  touch::KeyHasher key{};
-  key.column[key.columns++] = {pg::call([&] { return touch::hash_function(type.oid, column.id); }), type.collation};
-  search.begin(key);
-  for (const touch::Leaf &leaf : std::span(leaves, static_cast<std::size_t>(count)))
-    search.look_into(leaf, column.id);
-  return true;
+  KeysWanted keys{column.relation, column.time, {{column.id, type}}};
+  keys.count = static_cast<std::uint32_t>(ids.count);
+  keys.value = [&ids](std::uint32_t i, int) { return pg::Param{ids.values[i], ids.nulls[i]}; };
+  keys.until = [](std::uint32_t) { return core::kInfinity; };
+  keys.any = true;
+  const auto newest = find_newest(keys);
+  if (newest)
+    std::transform(newest->begin(), newest->end(), known.begin(), [](const auto &time) { return time.has_value(); });
+  return newest.has_value();
 }
 
 void find_by_sql(const IdColumn &column, Datum array, const Ids &ids, const pg::Type &type, std::vector<char> &known) {

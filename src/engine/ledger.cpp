@@ -177,6 +177,27 @@ private:
   std::exception_ptr failure_;
 };
 
+/// What is remembered of claimed ids: who of them is remembered rightly, and the rows that are wrong. Those from before
+/// the horizon stay.
+class Remembered final : public pg::RowReceiver {
+public:
+  Remembered(std::size_t claims, core::Micros horizon) : right(claims, false), horizon_(horizon) {}
+
+  bool row(TupleTableSlot *slot) noexcept override {
+    if (DatumGetBool(slot->tts_values[3]))
+      right[static_cast<std::size_t>(DatumGetInt32(slot->tts_values[0]))] = true;
+    else if (DatumGetTimestampTz(slot->tts_values[2]) >= horizon_)
+      wrong.push_back(*reinterpret_cast<ItemPointerData *>(DatumGetPointer(slot->tts_values[1])));
+    return true;
+  }
+
+  std::vector<char> right;
+  std::vector<ItemPointerData> wrong;
+
+private:
+  core::Micros horizon_;
+};
+
 } // namespace
 
 Decided::Decided(const Binding &binding, const Batch &batch, Crediting &crediting, std::size_t most)
@@ -399,7 +420,7 @@ std::vector<std::optional<core::Micros>> Ledger::write(const Claims &claims, con
       remembered.push_back(claim);
   }
   insert(decided, changed, decided_at, run);
-  remember(claims, batch, remembered, redecided);
+  remember(claims, claimed, remembered, redecided);
   return places;
 }
 
@@ -531,51 +552,81 @@ void Ledger::insert_credits(const Decided &decided, const std::vector<std::uint3
                 pg::Planning::once);
 }
 
-void Ledger::remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &remembered,
+void Ledger::remember(const Claims &claims, const Claimed &claimed, const std::vector<std::uint32_t> &remembered,
                       const std::vector<std::uint32_t> &conversions) const {
   if (!OidIsValid(binding_.spec.storage->installations) || binding_.installation_key.empty())
     return;
   pg::Context memory("attribution installations");
   pg::Within within(memory);
-  const std::string table = relation_name(binding_.spec.storage->installations);
-  std::vector<std::uint32_t> fresh;
+  const Batch &batch = claimed.batch;
+  const core::Micros horizon = binding_.spec.horizon.value_or(core::kMinusInfinity);
+  std::vector<std::size_t> new_of(claims.size(), kNone); ///< the conversion that is to be remembered of a claim
+  std::vector<std::uint32_t> asked = remembered;
   for (const std::uint32_t i : conversions)
-    if (batch.kinds[i] == Kind::new_installation && has_installation_key(binding_, batch, i))
-      fresh.push_back(i);
+    if (batch.kinds[i] == Kind::new_installation && has_installation_key(binding_, batch, i)) {
+      new_of[claimed.claims[i]] = i;
+      if (batch.times[i] < horizon) // where others than runs may have told of installations
+        asked.push_back(claimed.claims[i]);
+    }
 
-  Given given(fresh);
+  const auto value_of = [&](std::size_t key, std::size_t i) {
+    return pg::Param{batch.columns[binding_.columns.size() + key].values[i], false};
+  };
+  const std::string table = relation_name(binding_.spec.storage->installations);
+  Remembered found(claims.size(), horizon);
+  if (!asked.empty()) {
+    Given given(asked);
+    given.add_int4("number", [](std::uint32_t claim) { return static_cast<std::int32_t>(claim); })
+        .add("id", binding_.id.type,
+             [&](std::uint32_t claim) {
+               return pg::Param{claims.ids[claim], false};
+             })
+        .add("at", type_of(TIMESTAMPTZOID), [&](std::uint32_t claim) {
+          return new_of[claim] == kNone ? pg::Param{} : at_time(batch.times[new_of[claim]]);
+        });
+    std::string same = "old.conversion_time = given.at";
+    for (std::size_t key = 0; key < binding_.installation_key.size(); ++key) {
+      const pg::Type &type = binding_.installation_key[key].type;
+      const std::string name = "key" + std::to_string(key + 1);
+      given.add(name, type, [&, key](std::uint32_t claim) {
+        return new_of[claim] == kNone ? pg::Param{} : value_of(key, new_of[claim]);
+      });
+      same += joined(
+          {" AND given.", name, pg::collate(type.collation), " ", pg::equality(type.oid, type.oid), " old.", name});
+    }
+    // Who changed what is remembered of these ids before they were claimed has committed.
+    const pg::FreshSnapshot snapshot;
+    given.run(joined({"SELECT given.number, old.place, old.conversion_time, COALESCE(", same, ", false) FROM ",
+                      given.rows(), " CROSS JOIN LATERAL (SELECT old.ctid AS place, old.* FROM ", table,
+                      " AS old WHERE old.conversion_id = given.id", collation_, " OFFSET 0) AS old"}),
+              {INT4OID, TIDOID, TIMESTAMPTZOID, BOOLOID}, found, pg::Planning::once);
+  }
+  if (!found.wrong.empty()) {
+    Given given(all_of(found.wrong.size()));
+    given.add("place", type_of(TIDOID), [&](std::uint32_t i) {
+      return pg::Param{PointerGetDatum(&found.wrong[i]), false};
+    });
+    given.execute(joined({"DELETE FROM ", table, " AS old USING ", given.rows(), " WHERE old.ctid = given.place"}),
+                  pg::Planning::once);
+  }
+
+  std::vector<std::uint32_t> fresh;
+  for (std::uint32_t claim = 0; claim < claims.size(); ++claim)
+    if (new_of[claim] != kNone && !found.right[claim])
+      fresh.push_back(static_cast<std::uint32_t>(new_of[claim]));
+  if (fresh.empty())
+    return;
+  Given given(std::move(fresh));
   given.add("conversion_id", binding_.id.type,
             [&](std::uint32_t i) {
               return pg::Param{batch.ids[i], false};
             })
       .add_time("conversion_time", [&](std::uint32_t i) { return batch.times[i]; });
-  std::string same;
-  for (std::size_t k = 0; k < binding_.installation_key.size(); ++k) {
-    const pg::Type &type = binding_.installation_key[k].type;
-    const std::string name = "key" + std::to_string(k + 1);
-    given.add(name, type, [&](std::uint32_t i) {
-      return pg::Param{batch.columns[binding_.columns.size() + k].values[i], false};
-    });
-    same += joined(
-        {" AND given.", name, pg::collate(type.collation), " ", pg::equality(type.oid, type.oid), " old.", name});
-  }
-  if (!fresh.empty())
-    given.execute(joined({"INSERT INTO ", table, " (", given.names(), ") SELECT * FROM ", given.rows(),
-                          " ON CONFLICT DO NOTHING"}),
-                  pg::Planning::once);
-  if (remembered.empty())
-    return;
-  // What else is remembered of these ids is no more; before the horizon it stays. Statistics from before the rows were
-  // inserted say that none is so new; of a function's result they say nothing.
-  const std::string ids =
-      given.also(binding_.id.type.array_oid(), array_of(binding_.id.type, remembered, [&](std::uint32_t i) {
-                   return pg::Param{claims.ids[i], false};
-                 }));
-  const std::string horizon = given.also(TIMESTAMPTZOID, at_time(binding_.spec.horizon.value_or(core::kMinusInfinity)));
-  given.execute(joined({"DELETE FROM ", table, " AS old WHERE old.conversion_id = ANY (", ids, collation_,
-                        ") AND pg_catalog.timestamptz_ge(old.conversion_time, ", horizon,
-                        ") AND NOT EXISTS (SELECT FROM ", given.rows(), " WHERE given.conversion_id", collation_,
-                        " = old.conversion_id AND given.conversion_time = old.conversion_time", same, ")"}));
+  for (std::size_t key = 0; key < binding_.installation_key.size(); ++key)
+    given.add("key" + std::to_string(key + 1), binding_.installation_key[key].type,
+              [&, key](std::uint32_t i) { return value_of(key, i); });
+  given.execute(joined({"INSERT INTO ", table, " (", given.names(), ") SELECT * FROM ", given.rows()}),
+                pg::Planning::once);
 }
 
 } // namespace attribution::engine

@@ -86,7 +86,7 @@ private:
                       const std::vector<core::Micros> &at) const;
   /// Remembers who is new, of these conversions, for when the events are gone; and no longer what else was remembered
   /// of the claims `remembered`.
-  void remember(const Claims &claims, const Batch &batch, const std::vector<std::uint32_t> &remembered,
+  void remember(const Claims &claims, const Claimed &claimed, const std::vector<std::uint32_t> &remembered,
                 const std::vector<std::uint32_t> &conversions) const;
 
   const Binding &binding_;
