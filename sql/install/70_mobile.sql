@@ -94,6 +94,8 @@ BEGIN
   EXECUTE format('CREATE INDEX ON %I.impressions USING touch (store_id, ifa, event_time)', app_schema);
   EXECUTE format('CREATE INDEX ON %I.impressions USING touch (store_id, client_ip, user_agent, event_time)', app_schema);
   EXECUTE format('CREATE INDEX ON %I.events (event_time)', app_schema);
+  -- And one that tells in which partitions an id is: for ingestion and for runs.
+  EXECUTE format('CREATE INDEX ON %I.events USING touch (event_uid, event_time)', app_schema);
 
   EXECUTE format('COMMENT ON TABLE %I.clicks IS %L', app_schema, 'Clicks on ads, partitioned by UTC day of event_time.');
   EXECUTE format('COMMENT ON TABLE %I.impressions IS %L', app_schema, 'Ads shown, partitioned by UTC day of event_time.');

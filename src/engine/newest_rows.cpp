@@ -23,8 +23,8 @@ public:
   SameKey(const KeysWanted &keys, const std::vector<std::vector<Datum>> &values, Newest &newest)
       : values_(values), newest_(newest) {
     for (const KeysWanted::Column &column : keys.columns) {
-      const TypeCacheEntry *type = pg::call(
-          [&] { return lookup_type_cache(getBaseType(column.type.oid), TYPECACHE_EQ_OPR_FINFO); });
+      const TypeCacheEntry *type =
+          pg::call([&] { return lookup_type_cache(getBaseType(column.type.oid), TYPECACHE_EQ_OPR_FINFO); });
       columns_.push_back({const_cast<FmgrInfo *>(&type->eq_opr_finfo), column.type.collation, 0});
     }
   }
@@ -61,8 +61,7 @@ private:
 class Search {
 public:
   explicit Search(const KeysWanted &keys)
-      : keys_(keys), values_(keys.columns.size()), newest_(keys.count),
-        same_key_(keys, values_, newest_) {
+      : keys_(keys), values_(keys.columns.size()), newest_(keys.count), same_key_(keys, values_, newest_) {
     for (std::uint32_t i = 0; i < keys.count; ++i) {
       bool whole = true;
       for (std::size_t column = 0; column < values_.size(); ++column) {
@@ -74,8 +73,8 @@ public:
         wanted_.push_back({0, i, core::kMinusInfinity, keys.until(i)});
     }
     for (const KeysWanted::Column &column : keys.columns)
-      hasher_.column[hasher_.columns++] = {
-          pg::call([&] { return touch::hash_function(column.type.oid, column.name); }), column.type.collation};
+      hasher_.column[hasher_.columns++] = {pg::call([&] { return touch::hash_function(column.type.oid, column.name); }),
+                                           column.type.collation};
   }
 
   void look_into(const touch::Leaf &leaf) {

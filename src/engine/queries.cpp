@@ -143,13 +143,14 @@ std::string conversions_by_id(const Binding &binding) {
          binding.time.quoted;
 }
 
-std::string conversions_claimed(const Binding &binding, const std::string &given, const std::string &empty) {
+std::string conversions_claimed(const Binding &binding, const std::string &given, const std::string &empty,
+                                bool timed) {
   const Column &id = binding.id;
   return joined({"SELECT ", conversion_columns(binding, "true", empty), ", given.\"?number\" FROM ", given, " JOIN ",
                  binding.conversions.name, " AS conversion ON ",
                  same_id(binding, "conversion." + id.quoted, "given.\"?id\"" + pg::collate(id_collation(binding))),
-                 " WHERE true", and_filter(binding.spec.filter), " ORDER BY given.\"?number\", conversion.",
-                 binding.time.quoted});
+                 timed ? joined({" AND conversion.", binding.time.quoted, " = given.\"?time\""}) : "", " WHERE true",
+                 and_filter(binding.spec.filter), " ORDER BY given.\"?number\", conversion.", binding.time.quoted});
 }
 
 int claimed_number_column(const Binding &binding) {

@@ -22,8 +22,9 @@ std::string conversions_in_range(const Binding &binding, bool has_end, bool in_o
 std::string conversions_by_id(const Binding &binding);
 
 /// The conversions with the ids "?id" that are given, by the "?number" of each, and then by time: all rows that pass
-/// the filter. `given`: Given::rows(); `empty`: the parameter of the empty values. The number comes last.
-std::string conversions_claimed(const Binding &binding, const std::string &given, const std::string &empty);
+/// the filter. `given`: Given::rows(); `empty`: the parameter of the empty values. The number comes last. `timed`: what
+/// is given has a "?time" as well, and only rows of that time are looked for.
+std::string conversions_claimed(const Binding &binding, const std::string &given, const std::string &empty, bool timed);
 int claimed_number_column(const Binding &binding);
 
 /// The installation keys of the rows that pass the filter. No parameters.

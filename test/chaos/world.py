@@ -150,6 +150,7 @@ CREATE INDEX ON {name} (app, {device}, {table.time});
 CREATE INDEX ON {name} (app, ip, agent, {table.time});
 CREATE INDEX ON {name} USING touch (app, {device}, {table.time});
 CREATE INDEX ON {name} USING touch (app, ip, agent, {table.time}) WITH (bucket_pages = 1);
+CREATE INDEX ON {name} USING touch ({table.id}, {table.time});
 INSERT INTO attribution.partitioning (relation) VALUES ('{name}');
 SELECT attribution.make_partitions('{name}', '{time_text(FIRST_DAY)}', '{time_text(FIRST_DAY + 2 * DAY)}') \\g /dev/null
 CREATE TABLE {name}_gone (LIKE {name});
