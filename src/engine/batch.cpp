@@ -9,15 +9,15 @@ namespace {
 constexpr long kFetch = 1000;
 
 /// What refuses a row that can't be a conversion: losing it silently would lose revenue.
-void check_row(const Binding &binding, const pg::Rows &rows, std::uint64_t row) {
+void check_row(const Binding &binding, const pg::Row &row) {
   bool null = true;
-  const Datum id = rows.get(row, kConversionId, &null);
+  const Datum id = row.get(kConversionId, &null);
   if (null)
     throw pg::Error(ERRCODE_NULL_VALUE_NOT_ALLOWED,
                     "conversion without an id: column \"" + binding.id.name + "\" of relation " +
                         binding.conversions.name + " is null",
                     {}, "Make the column NOT NULL, or leave such rows out by the rule's filter.");
-  const core::Micros time = DatumGetTimestampTz(rows.get(row, kConversionTime, &null));
+  const core::Micros time = DatumGetTimestampTz(row.get(kConversionTime, &null));
   if (!null && !core::is_finite(time))
     throw pg::Error(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE,
                     "time of conversion " + std::string(binding.id.type.text(id)) + " is infinite",
@@ -79,6 +79,16 @@ void Batch::clear() {
   memory.reset();
 }
 
+void Batch::swap(Batch &other) noexcept {
+  memory.swap(other.memory);
+  times.swap(other.times);
+  ids.swap(other.ids);
+  columns.swap(other.columns);
+  std::swap(value, other.value);
+  kinds.swap(other.kinds);
+  std::swap(bytes, other.bytes);
+}
+
 void Batch::remove_last() {
   times.pop_back();
   ids.pop_back();
@@ -96,8 +106,8 @@ void Batch::remove_last() {
     kinds.pop_back();
 }
 
-void Batch::add(const Binding &binding, const pg::Rows &rows, std::uint64_t row) {
-  check_row(binding, rows, row);
+void Batch::add(const Binding &binding, const pg::Row &row) {
+  check_row(binding, row);
   columns.resize(binding.columns.size() + binding.installation_key.size());
   pg::Within within(memory);
   bool null = true;
@@ -105,12 +115,12 @@ void Batch::add(const Binding &binding, const pg::Rows &rows, std::uint64_t row)
     constexpr std::size_t kChunk = 16; // what comes with each piece of memory
     return sizeof(Datum) + (type.by_value ? 0 : kChunk + type.size(value));
   };
-  times.push_back(DatumGetTimestampTz(rows.get(row, kConversionTime, &null)));
-  ids.push_back(binding.id.type.copy(rows.get(row, kConversionId, &null)));
+  times.push_back(DatumGetTimestampTz(row.get(kConversionTime, &null)));
+  ids.push_back(binding.id.type.copy(row.get(kConversionId, &null)));
   bytes += sizeof(core::Micros) + size_of(binding.id.type, ids.back());
   int at = kConversionColumns;
   const auto take = [&](BatchColumn &column, const pg::Type &type) {
-    const Datum datum = rows.get(row, at++, &null);
+    const Datum datum = row.get(at++, &null);
     column.values.push_back(null ? Datum(0) : type.copy(datum));
     column.nulls.push_back(null);
     bytes += null ? sizeof(Datum) : size_of(type, datum);
@@ -119,7 +129,7 @@ void Batch::add(const Binding &binding, const pg::Rows &rows, std::uint64_t row)
     take(columns[i], i < binding.columns.size() ? binding.columns[i].type
                                                 : binding.installation_key[i - binding.columns.size()].type);
   for (BatchColumn &column : columns) {
-    const bool empty = DatumGetBool(rows.get(row, at++, &null));
+    const bool empty = DatumGetBool(row.get(at++, &null));
     column.empty.push_back(!null && empty);
   }
   if (binding.value)
@@ -147,13 +157,13 @@ int compare_texts(const Binding &binding, const Batch &a, const Batch &b) {
   return 0;
 }
 
-void replace_if_less(const Binding &binding, Batch &batch, const pg::Rows &rows, std::uint64_t row) {
+void replace_if_less(const Binding &binding, Batch &batch, const pg::Row &row) {
   Batch again;
-  again.add(binding, rows, row);
+  again.add(binding, row);
   if (compare_texts(binding, again, batch) >= 0)
     return;
   batch.remove_last();
-  batch.add(binding, rows, row);
+  batch.add(binding, row);
 }
 
 ConversionReader::ConversionReader(const Binding &binding, core::Micros since, core::Micros until, Oid reader,
@@ -169,29 +179,40 @@ bool ConversionReader::is_parallel_safe(const Binding &binding, Oid reader) {
 
 bool ConversionReader::next(Batch &batch) {
   batch.clear();
-  for (;; ++at_) {
+  batch.swap(ahead_);
+  batch_ = &batch;
+  // Rows of one id and time are one conversion: a full batch does not end before it is seen that the next is another.
+  const long count = std::min(kFetch, static_cast<long>(limits_.conversions));
+  while (ahead_.size() == 0 && !is_at_end_) {
     pg::check_for_interrupts();
-    if (at_ == rows_.count) {
-      if (rows_.table != nullptr)
-        pg::call([this] { SPI_freetuptable(rows_.table); });
-      rows_ = cursor_.fetch(kFetch);
-      at_ = 0;
-      if (rows_.count == 0)
-        return batch.size() > 0;
-    }
-    // Rows of one id and time are one conversion: a full batch does not end between them.
-    bool null = true;
-    const Datum id = rows_.get(at_, kConversionId, &null);
-    if (!null && batch.size() > 0 &&
-        DatumGetTimestampTz(rows_.get(at_, kConversionTime, &null)) == batch.times.back() &&
-        id_order_(id, batch.ids.back()) == 0) {
-      replace_if_less(binding_, batch, rows_, at_);
-      continue;
-    }
-    if (batch.size() > 0 && (batch.size() >= limits_.conversions || batch.bytes >= limits_.bytes))
-      return true;
-    batch.add(binding_, rows_, at_);
+    is_at_end_ = cursor_.run(count, *this) < static_cast<std::uint64_t>(count);
+    if (failure_)
+      std::rethrow_exception(failure_);
   }
+  return batch.size() > 0;
+}
+
+bool ConversionReader::row(TupleTableSlot *slot) noexcept {
+  const pg::Within within(ahead_.memory); // where an ERROR outlives the executor
+  try {
+    take(pg::Row(slot));
+  } catch (...) { // it must not pass through the executor; next() throws it on
+    failure_ = std::current_exception();
+  }
+  return !failure_;
+}
+
+void ConversionReader::take(const pg::Row &row) {
+  Batch &batch = ahead_.size() == 0 ? *batch_ : ahead_;
+  bool null = true;
+  const Datum id = row.get(kConversionId, &null);
+  if (!null && batch.size() > 0 && DatumGetTimestampTz(row.get(kConversionTime, &null)) == batch.times.back() &&
+      id_order_(id, batch.ids.back()) == 0)
+    replace_if_less(binding_, batch, row);
+  else if (ahead_.size() == 0 && batch.size() > 0 && is_full(batch))
+    ahead_.add(binding_, row);
+  else
+    batch.add(binding_, row);
 }
 
 } // namespace attribution::engine

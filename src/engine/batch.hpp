@@ -28,8 +28,10 @@ struct Batch {
   bool has_key(const BoundTier &tier, std::uint32_t conversion) const;
   void clear();
   /// Adds a row of a conversion query.
-  void add(const Binding &binding, const pg::Rows &rows, std::uint64_t row);
+  void add(const Binding &binding, const pg::Row &row);
   void remove_last();
+  /// Both were made in the same memory context.
+  void swap(Batch &other) noexcept;
 
   pg::Context memory; ///< owns the values and all that is made of them
   std::vector<core::Micros> times;
@@ -62,7 +64,7 @@ struct BatchLimits {
 
 /// Reads the conversions of a rule with since <= time < until, each id once: batch by batch by time, for those of one
 /// time have their touchpoints in the same few tables. `reader` must have SELECT on what is read.
-class ConversionReader {
+class ConversionReader final : private pg::RowReceiver {
 public:
   /// `expected`: about so many conversions; 0: nobody knows. If they are one batch, their order does not matter, and
   /// they come in none. (To sort 200,000 of them was a fifth of all it took to attribute them.)
@@ -74,16 +76,24 @@ public:
   bool next(Batch &batch);
 
 private:
+  bool row(TupleTableSlot *slot) noexcept override;
+  void take(const pg::Row &row);
+  bool is_full(const Batch &batch) const noexcept {
+    return batch.size() >= limits_.conversions || batch.bytes >= limits_.bytes;
+  }
+
   const Binding &binding_;
   BatchLimits limits_;
   pg::Order id_order_;
   pg::Cursor cursor_;
-  pg::Rows rows_{};
-  std::uint64_t at_ = 0;
+  Batch *batch_ = nullptr; ///< that is being filled
+  Batch ahead_;            ///< what was fetched with its last ones
+  bool is_at_end_ = false;
+  std::exception_ptr failure_;
 };
 
 /// Puts a row in the place of the batch's last conversion, whose id and time it shares, if its text is less.
-void replace_if_less(const Binding &binding, Batch &batch, const pg::Rows &rows, std::uint64_t row);
+void replace_if_less(const Binding &binding, Batch &batch, const pg::Row &row);
 
 /// Orders the last conversions of two batches by the text of the rule's columns (C collation, NULL last).
 int compare_texts(const Binding &binding, const Batch &a, const Batch &b);

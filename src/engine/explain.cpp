@@ -218,17 +218,17 @@ void choose_row(const Binding &binding, Batch &batch, const pg::Rows &rows, cons
       continue;
     }
     if (chosen == rows.count) {
-      batch.add(binding, rows, row);
+      batch.add(binding, {rows, row});
       chosen = row;
       continue;
     }
     Batch other;
-    other.add(binding, rows, row);
+    other.add(binding, {rows, row});
     const bool wins = other.times[0] == batch.times[0] && compare_texts(binding, other, batch) < 0;
     duplicates.push_back(wins ? chosen : row);
     if (wins) {
       batch.clear();
-      batch.add(binding, rows, row);
+      batch.add(binding, {rows, row});
       chosen = row;
     }
   }

@@ -58,6 +58,66 @@ std::string conversions_of(const Binding &binding, Given &given, bool timed) {
   return conversions_claimed(binding, rows, given.also(TEXTARRAYOID, text_array(binding.spec.empty)), timed);
 }
 
+/// Takes the rows of claimed ids, those of an id one after the other, by time.
+class Reader final : public pg::RowReceiver {
+public:
+  Reader(const Binding &binding, Claims &claims, std::size_t bytes, Claimed &claimed)
+      : memory_("attribution claimed"), binding_(binding), claims_(claims), bytes_(bytes), claimed_(claimed),
+        number_column_(claimed_number_column(binding)) {}
+
+  bool row(TupleTableSlot *slot) noexcept override {
+    const pg::Within within(memory_); // where an ERROR outlives the executor
+    try {
+      take(pg::Row(slot));
+    } catch (...) { // it must not pass through the executor; check() throws it on
+      failure_ = std::current_exception();
+    }
+    return !failure_;
+  }
+
+  void check() const {
+    if (failure_)
+      std::rethrow_exception(failure_);
+  }
+
+private:
+  void take(const pg::Row &row) {
+    bool null = true;
+    const std::uint32_t number = static_cast<std::uint32_t>(DatumGetInt32(row.get(number_column_, &null)));
+    const core::Micros time = DatumGetTimestampTz(row.get(kConversionTime, &null));
+    // Without a time: in the query that would be a reason to go by an index of the times, and read it all.
+    if (null || number >= claimed_.done)
+      return;
+    Batch &batch = claimed_.batch;
+    if (claimed_.claims.empty() || claimed_.claims.back() != number) {
+      if (batch.size() > 0 && batch.bytes >= bytes_) {
+        claimed_.done = number;
+        return;
+      }
+      batch.add(binding_, row);
+      claimed_.claims.push_back(number);
+      places_of_claim_ = 0;
+    } else if (time == batch.times.back()) {
+      replace_if_less(binding_, batch, row);
+      return;
+    } else if (time == claimed_.places.back().time)
+      return;
+    if (++places_of_claim_ <= kMostPlaces)
+      claimed_.places.push_back({number, time});
+    else
+      claims_.elsewhere[number] = true;
+  }
+
+  pg::Context memory_;
+  const Binding &binding_;
+  Claims &claims_;
+  std::size_t bytes_;
+  Claimed &claimed_;
+  int number_column_;
+  std::size_t places_of_claim_ = 0;
+  std::exception_ptr failure_;
+};
+
 } // namespace
 
 void claim(const Binding &binding, core::Micros since, core::Micros now, std::uint32_t most, Claims &claims) {
@@ -99,40 +159,10 @@ void read_claimed(const Binding &binding, Claims &claims, std::size_t bytes, Cla
                                     binding.id.type, claims.ids);
   Given given = times ? rows_of(binding, claims, *times) : ids_of(binding, claims);
   pg::Cursor cursor = given.open(conversions_of(binding, given, times.has_value()));
-  const int number_column = claimed_number_column(binding);
-  Batch &batch = claimed.batch;
-  std::size_t places_of_claim = 0;
+  Reader reader(binding, claims, bytes, claimed);
   claimed.done = claims.size();
-  for (pg::Rows rows = cursor.fetch(kFetch); rows.count > 0; rows = cursor.fetch(kFetch)) {
-    for (std::uint64_t row = 0; row < rows.count; ++row) {
-      pg::check_for_interrupts();
-      bool null = true;
-      const std::uint32_t number = static_cast<std::uint32_t>(DatumGetInt32(rows.get(row, number_column, &null)));
-      const core::Micros time = DatumGetTimestampTz(rows.get(row, kConversionTime, &null));
-      if (null) // in the query that would be a reason to go by an index of the times, and read it all
-        continue;
-      if (claimed.claims.empty() || claimed.claims.back() != number) {
-        if (batch.size() > 0 && batch.bytes >= bytes) {
-          claimed.done = number;
-          break;
-        }
-        batch.add(binding, rows, row);
-        claimed.claims.push_back(number);
-        places_of_claim = 0;
-      } else if (time == batch.times.back()) {
-        replace_if_less(binding, batch, rows, row);
-        continue;
-      } else if (time == claimed.places.back().time)
-        continue;
-      if (++places_of_claim <= kMostPlaces)
-        claimed.places.push_back({number, time});
-      else
-        claims.elsewhere[number] = true;
-    }
-    pg::call([&] { SPI_freetuptable(rows.table); });
-    if (claimed.done < claims.size())
-      break;
-  }
+  for (bool more = true; more; reader.check())
+    more = cursor.run(kFetch, reader) == kFetch && claimed.done == claims.size();
   // The pending row's own time last, unless a row is still there.
   std::vector<char> still(claims.size(), false);
   for (const Claimed::Place &place : claimed.places)

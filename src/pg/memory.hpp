@@ -43,6 +43,7 @@ public:
   void reset() {
     call([this] { MemoryContextReset(context_); });
   }
+  void swap(Context &other) noexcept { std::swap(context_, other.context_); }
 
 private:
   MemoryContext context_;

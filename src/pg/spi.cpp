@@ -30,7 +30,8 @@ std::vector<SPIPlanPtr> &replaced_plans() {
 int stretches = 0;
 
 struct Receiver {
-  DestReceiver base; // must be first: PostgreSQL knows this part alone
+  explicit Receiver(RowReceiver &receiver);
+  DestReceiver base{}; // must be first: PostgreSQL knows this part alone
   RowReceiver *rows;
 };
 
@@ -40,6 +41,14 @@ bool receive(TupleTableSlot *slot, DestReceiver *self) {
 }
 void start(DestReceiver *, int, TupleDesc) {}
 void nothing(DestReceiver *) {}
+
+Receiver::Receiver(RowReceiver &receiver) : rows(&receiver) {
+  base.receiveSlot = receive;
+  base.rStartup = start;
+  base.rShutdown = nothing;
+  base.rDestroy = nothing;
+  base.mydest = DestNone;
+}
 
 /// Parameters as a cursor wants them.
 struct Values {
@@ -214,13 +223,7 @@ KeptPlans::KeptPlans() {
 KeptPlans::~KeptPlans() { --stretches; }
 
 void Plan::run(const std::vector<Param> &params, RowReceiver &receiver) const {
-  Receiver destination{};
-  destination.base.receiveSlot = receive;
-  destination.base.rStartup = start;
-  destination.base.rShutdown = nothing;
-  destination.base.rDestroy = nothing;
-  destination.base.mydest = DestNone;
-  destination.rows = &receiver;
+  Receiver destination(receiver);
   const int result = call([&] {
     SPIExecuteOptions options{};
     options.params = list_of(plan_, params);
@@ -376,6 +379,11 @@ Rows Cursor::fetch(long count) {
     SPI_cursor_fetch(portal_, true, count);
     return Rows{SPI_tuptable, SPI_processed};
   });
+}
+
+std::uint64_t Cursor::run(long count, RowReceiver &receiver) {
+  Receiver destination(receiver);
+  return call([&] { return PortalRunFetch(portal_, FETCH_FORWARD, count, &destination.base); });
 }
 
 Rows query(const std::string &sql, const std::vector<Oid> &types, const std::vector<Param> &params) {

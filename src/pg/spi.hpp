@@ -60,6 +60,24 @@ struct Rows {
   }
 };
 
+/// A row of such a block, or one that the executor hands over, which has it deformed.
+class Row {
+public:
+  Row(const Rows &rows, std::uint64_t row) : rows_(&rows), row_(row) {}
+  explicit Row(const TupleTableSlot *slot) : slot_(slot) {}
+  Datum get(int column, bool *null) const {
+    if (slot_ == nullptr)
+      return rows_->get(row_, column, null);
+    *null = slot_->tts_isnull[column - 1];
+    return slot_->tts_values[column - 1];
+  }
+
+private:
+  const TupleTableSlot *slot_ = nullptr;
+  const Rows *rows_ = nullptr;
+  std::uint64_t row_ = 0;
+};
+
 /// How a kept statement is planned: for the parameters, and the tables, of each run; or once, whatever they are, when
 /// that would take longer than running it.
 enum class Planning : char { each_time, once };
@@ -118,6 +136,9 @@ public:
   Cursor(const Cursor &) = delete;
   Cursor &operator=(const Cursor &) = delete;
   Rows fetch(long count);
+  /// Hands over the next rows, so many at most, from where they lie: without a copy of them. Returns how many there
+  /// were; fewer, and there are no more. The receiver must take all of them.
+  std::uint64_t run(long count, RowReceiver &receiver);
   /// How many rows the planner expects.
   double expected_rows() const noexcept { return PortalGetPrimaryStmt(portal_)->planTree->plan_rows; }
 
@@ -126,8 +147,8 @@ private:
 };
 
 /// Makes a snapshot of this moment the active one for a scope: what was committed before it is seen, in the catalogs as
-/// well. (A transaction that holds its locks already need not hear of a partition that was attached since, and would see
-/// the decisions on its rows, but not the rows.)
+/// well. (A transaction that holds its locks already need not hear of a partition that was attached since, and would
+/// see the decisions on its rows, but not the rows.)
 class FreshSnapshot {
 public:
   FreshSnapshot() {
