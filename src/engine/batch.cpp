@@ -195,7 +195,7 @@ bool ConversionReader::next(Batch &batch) {
 bool ConversionReader::row(TupleTableSlot *slot) noexcept {
   const pg::Within within(ahead_.memory); // where an ERROR outlives the executor
   try {
-    take(pg::Row(slot));
+    take(pg::Row(*slot));
   } catch (...) { // it must not pass through the executor; next() throws it on
     failure_ = std::current_exception();
   }

@@ -68,7 +68,7 @@ public:
   bool row(TupleTableSlot *slot) noexcept override {
     const pg::Within within(memory_); // where an ERROR outlives the executor
     try {
-      take(pg::Row(slot));
+      take(pg::Row(*slot));
     } catch (...) { // it must not pass through the executor; check() throws it on
       failure_ = std::current_exception();
     }

@@ -64,7 +64,7 @@ struct Rows {
 class Row {
 public:
   Row(const Rows &rows, std::uint64_t row) : rows_(&rows), row_(row) {}
-  explicit Row(const TupleTableSlot *slot) : slot_(slot) {}
+  explicit Row(const TupleTableSlot &slot) : slot_(&slot) {}
   Datum get(int column, bool *null) const {
     if (slot_ == nullptr)
       return rows_->get(row_, column, null);
