@@ -396,7 +396,9 @@ BEGIN
                  (SELECT string_agg(quote_ident(k), ', ' ORDER BY n) FROM unnest(key) WITH ORDINALITY AS u(k, n)));
   IF can_touch THEN
     -- DROP EXTENSION takes the index, and leaves the table.
-    EXECUTE format('ALTER INDEX %s DEPENDS ON EXTENSION attribution', (SELECT i.indexrelid::regclass FROM pg_index AS i WHERE i.indrelid = relation ORDER BY i.indexrelid DESC LIMIT 1));
+    EXECUTE format('ALTER INDEX %s DEPENDS ON EXTENSION attribution', (
+      SELECT i.indexrelid::regclass FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+       WHERE i.indrelid = relation AND a.attname = key[1]));
   END IF;
 END
 $$;

@@ -75,10 +75,10 @@ SELECT pg_catalog.pg_extension_config_dump('attribution.run_log_run_seq', '');
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.run_log
   FOR EACH ROW EXECUTE FUNCTION attribution._guard_log();
 
--- The tables (leaf partitions, or the one table) of a rule's conversions whose rows are known to be queued or decided. One
--- that is not here was attached, one whose file is another was truncated or rewritten, one whose trigger is another was
--- detached for a while, one that is no leaf any more was detached or dropped: no trigger fires for that. Not dumped: after a
--- restore everything is looked through once.
+-- The tables (leaf partitions, or the one table) of a rule's conversions whose rows are known to be queued or decided, or on
+-- whose rows decisions may stand. One that is not here was attached, one whose file is another was truncated or rewritten, one
+-- whose trigger is another was detached for a while, one that is no leaf any more was detached or dropped: no trigger fires for
+-- that. Not dumped: after a restore everything is looked through once.
 CREATE TABLE attribution.reconciled (
   rule text REFERENCES attribution.rule ON DELETE CASCADE,
   leaf oid,
@@ -87,9 +87,9 @@ CREATE TABLE attribution.reconciled (
   span tstzrange NOT NULL,
   PRIMARY KEY (rule, leaf)
 );
-COMMENT ON TABLE attribution.reconciled IS 'Tables of conversions whose rows are all queued or decided; what comes later, the trigger queues.';
+COMMENT ON TABLE attribution.reconciled IS 'Tables of conversions whose rows are all queued or decided; what comes later, the trigger queues. Where filenode is 0 they need not be, but decisions may stand on them.';
 COMMENT ON COLUMN attribution.reconciled.filenode IS 'Its file; 0 as long as it is not looked through to its end.';
-COMMENT ON COLUMN attribution.reconciled.queueing IS 'The trigger on it that queues.';
+COMMENT ON COLUMN attribution.reconciled.queueing IS 'The trigger on it that queues; 0 if it never was looked through to its end.';
 COMMENT ON COLUMN attribution.reconciled.span IS 'The times that the table may hold.';
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON attribution.reconciled
   FOR EACH ROW EXECUTE FUNCTION attribution._guard_log();
@@ -235,7 +235,8 @@ BEGIN
     FULL JOIN (SELECT * FROM attribution.reconciled AS r WHERE r.rule = of_rule) AS k ON k.leaf = l.leaf
     WHERE (k.leaf IS NULL OR l.leaf IS NULL OR (k.filenode, k.queueing) IS DISTINCT FROM (pg_relation_filenode(l.leaf),
             (SELECT t.oid FROM pg_trigger AS t WHERE t.tgrelid = l.leaf AND t.tgname = 'attribution_' || of_rule)))
-      AND coalesce(l.leaf, k.leaf) <> ALL (passed_over));
+      -- A table that nobody knows would not be missed, once there are decisions on its rows.
+      AND (k.leaf IS NULL OR k.leaf <> ALL (passed_over)));
 END
 $$;
 COMMENT ON FUNCTION attribution._is_reconciled(text, oid[]) IS 'Whether the tables of a rule''s conversions are those that were looked through.';
@@ -387,7 +388,9 @@ BEGIN
     IF EXISTS (SELECT FROM jsonb_array_elements(rest) AS w WHERE w ? 'relation') THEN
       rest := rest || item; -- not yet: something was put off, and other runs go by what is known
     ELSIF coalesce(item ->> 'known', item ->> 'forget')::oid = ANY (log.passed_over) THEN
-      NULL; -- the next run will look
+      -- The next run will look. Decisions are made on it all the same: if it goes before it is known, they are to be found.
+      INSERT INTO attribution.reconciled AS r
+        SELECT log.rule, (item ->> 'known')::oid, 0, 0, (item ->> 'span')::tstzrange WHERE item ? 'known' ON CONFLICT DO NOTHING;
     ELSIF item ? 'forget' THEN
       -- If it was back meanwhile, decisions may stand on it that were not looked through, or made since: then it stays known,
       -- and what it is now is looked at anew.
@@ -474,19 +477,18 @@ BEGIN
     END IF;
   ELSIF coalesce((item ->> 'tries')::integer, 0) < 3 AND retries > 0 THEN
     rest := rest || jsonb_build_array(item || jsonb_build_object('pages', chunk.past, 'tries', coalesce((item ->> 'tries')::integer, 0) + 1));
-  ELSIF (item ->> 'relation')::oid <> ALL (log.passed_over) THEN
-    RAISE WARNING 'rule "%": % is not looked through to its end: open transactions have changed conversions in it',
-        log.rule, (item ->> 'relation')::oid::regclass
-      USING HINT = CASE WHEN (item ->> 'reopen')::boolean THEN 'The next run will try again.' ELSE 'Try again when they have ended.' END;
+  ELSE
+    IF (item ->> 'relation')::oid <> ALL (log.passed_over) THEN
+      RAISE WARNING 'rule "%": % is not looked through to its end: open transactions have changed conversions in it',
+          log.rule, (item ->> 'relation')::oid::regclass
+        USING HINT = CASE WHEN (item ->> 'reopen')::boolean THEN 'The next run will try again.' ELSE 'Try again when they have ended.' END;
+    END IF;
     -- Of decisions, it is not known which of the tables that came or went they stand on.
-    UPDATE attribution.run_log AS l SET passed_over = l.passed_over || (item ->> 'relation')::oid ||
-        ARRAY(SELECT coalesce(w ->> 'known', w ->> 'forget')::oid FROM jsonb_array_elements(rest) AS w
-              WHERE (item ->> 'decisions')::boolean AND NOT w ? 'relation')
+    UPDATE attribution.run_log AS l SET passed_over = ARRAY(
+        SELECT unnest(l.passed_over) UNION SELECT (item ->> 'relation')::oid
+        UNION SELECT coalesce(w ->> 'known', w ->> 'forget')::oid FROM jsonb_array_elements(rest) AS w
+               WHERE (item ->> 'decisions')::boolean AND NOT w ? 'relation')
       WHERE l.run = this_run;
-    -- Decisions will be made on tables that are not known yet: if they go before they are, those are to be found.
-    INSERT INTO attribution.reconciled AS r
-      SELECT log.rule, (w ->> 'known')::oid, 0, 0, (w ->> 'span')::tstzrange FROM jsonb_array_elements(rest) AS w WHERE w ? 'known'
-      ON CONFLICT DO NOTHING;
   END IF;
   UPDATE attribution.run_log AS l SET work = rest WHERE l.run = this_run;
   RETURN greatest(retries - 1, 0);

@@ -6,7 +6,9 @@ namespace attribution::engine {
 
 namespace {
 
-constexpr long kFetch = 1000;
+constexpr std::size_t kFetch = 1000;
+/// As long as nobody knows how large the rows are.
+constexpr std::size_t kFirstFetch = 16;
 
 /// What refuses a row that can't be a conversion: losing it silently would lose revenue.
 void check_row(const Binding &binding, const pg::Row &row) {
@@ -182,14 +184,23 @@ bool ConversionReader::next(Batch &batch) {
   batch.swap(ahead_);
   batch_ = &batch;
   // Rows of one id and time are one conversion: a full batch does not end before it is seen that the next is another.
-  const long count = std::min(kFetch, static_cast<long>(limits_.conversions));
   while (ahead_.size() == 0 && !is_at_end_) {
     pg::check_for_interrupts();
+    const long count = missing(batch);
     is_at_end_ = cursor_.run(count, *this) < static_cast<std::uint64_t>(count);
     if (failure_)
       std::rethrow_exception(failure_);
   }
   return batch.size() > 0;
+}
+
+long ConversionReader::missing(const Batch &batch) const noexcept {
+  if (is_full(batch))
+    return 1;
+  const std::size_t each = batch.size() > 0 ? batch.bytes / batch.size() : limits_.bytes / kFirstFetch;
+  const std::size_t fit = (limits_.bytes - batch.bytes) / std::max<std::size_t>(each, 1);
+  const std::size_t most = std::min<std::size_t>(limits_.conversions - batch.size(), kFetch);
+  return static_cast<long>(std::clamp<std::size_t>(fit, 1, most));
 }
 
 bool ConversionReader::row(TupleTableSlot *slot) noexcept {

@@ -78,6 +78,8 @@ public:
 private:
   bool row(TupleTableSlot *slot) noexcept override;
   void take(const pg::Row &row);
+  /// How many rows to fetch: about as many as the batch has room for, so that few are ahead of it.
+  long missing(const Batch &batch) const noexcept;
   bool is_full(const Batch &batch) const noexcept {
     return batch.size() >= limits_.conversions || batch.bytes >= limits_.bytes;
   }
@@ -87,7 +89,7 @@ private:
   pg::Order id_order_;
   pg::Cursor cursor_;
   Batch *batch_ = nullptr; ///< that is being filled
-  Batch ahead_;            ///< what was fetched with its last ones
+  Batch ahead_;            ///< what was fetched with its last ones, for the next
   bool is_at_end_ = false;
   std::exception_ptr failure_;
 };

@@ -50,15 +50,12 @@ KeySieve::KeySieve(const Binding &binding)
     : binding_(binding), conversions_(pg::Plan::kept(installation_keys(binding), {}, pg::Planning::each_time)) {}
 
 std::vector<char> KeySieve::find_mixed(const Batch &batch, const std::vector<std::vector<std::uint32_t>> &keys) const {
-  const Oid relation = binding_.conversions.oid;
-  // Whoever has less than that has it checked by the executor.
-  if (binding_.installation_key.size() >= INDEX_MAX_KEYS ||
-      pg::call([&] { return pg_class_aclcheck(relation, GetUserId(), ACL_SELECT); }) != ACLCHECK_OK)
+  if (binding_.installation_key.size() >= INDEX_MAX_KEYS)
     return {};
   pg::Context memory("attribution installation keys");
   const pg::Within within(memory);
   touch::Sought sought{};
-  sought.relation = relation;
+  sought.relation = binding_.conversions.oid;
   sought.time = binding_.time.name.c_str();
   sought.since = core::kMinusInfinity;
   sought.until = core::kMinusInfinity;
@@ -70,13 +67,12 @@ std::vector<char> KeySieve::find_mixed(const Batch &batch, const std::vector<std
     wanted.push_back({0, number, core::kMinusInfinity, until});
     sought.until = std::max(sought.until, until);
   }
-  int count = 0;
-  const touch::Leaf *leaves = pg::call([&] {
-    describe_rows(conversions_.query(), sought);
-    return touch::find_leaves(sought, GetActiveSnapshot(), &count);
-  });
-  if (leaves == nullptr)
+  pg::call([&] { describe_rows(conversions_.query(), sought); });
+  const auto leaves = leaves_of(sought);
+  if (!leaves)
     return {};
+  if (leaves->empty())
+    return std::vector<char>(keys.size(), 0);
   touch::KeyHasher hasher{};
   for (const Expression &key : binding_.installation_key)
     hasher.column[hasher.columns++] = {pg::call([&] { return touch::hash_function(key.type.oid, "installation_key"); }),
@@ -84,7 +80,7 @@ std::vector<char> KeySieve::find_mixed(const Batch &batch, const std::vector<std
 
   Count entries(batch, keys);
   std::vector<int> hashed;
-  for (const touch::Leaf &leaf : std::span(leaves, static_cast<std::size_t>(count))) {
+  for (const touch::Leaf &leaf : *leaves) {
     std::vector<int> order(leaf.columns, leaf.columns + sought.count);
     if (order != hashed) {
       hashed = std::move(order);

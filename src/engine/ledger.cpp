@@ -187,8 +187,17 @@ public:
     if (DatumGetBool(slot->tts_values[3]))
       right[static_cast<std::size_t>(DatumGetInt32(slot->tts_values[0]))] = true;
     else if (DatumGetTimestampTz(slot->tts_values[2]) >= horizon_)
-      wrong.push_back(*reinterpret_cast<ItemPointerData *>(DatumGetPointer(slot->tts_values[1])));
-    return true;
+      try {
+        wrong.push_back(*reinterpret_cast<ItemPointerData *>(DatumGetPointer(slot->tts_values[1])));
+      } catch (...) { // it must not pass through the executor; check() throws it on
+        failure_ = std::current_exception();
+      }
+    return !failure_;
+  }
+
+  void check() const {
+    if (failure_)
+      std::rethrow_exception(failure_);
   }
 
   std::vector<char> right;
@@ -196,6 +205,7 @@ public:
 
 private:
   core::Micros horizon_;
+  std::exception_ptr failure_;
 };
 
 } // namespace
@@ -596,10 +606,11 @@ void Ledger::remember(const Claims &claims, const Claimed &claimed, const std::v
     }
     // Who changed what is remembered of these ids before they were claimed has committed.
     const pg::FreshSnapshot snapshot;
-    given.run(joined({"SELECT given.number, old.place, old.conversion_time, COALESCE(", same, ", false) FROM ",
-                      given.rows(), " CROSS JOIN LATERAL (SELECT old.ctid AS place, old.* FROM ", table,
+    given.run(joined({"SELECT given.number, old.\"?place\", old.conversion_time, COALESCE(", same, ", false) FROM ",
+                      given.rows(), " CROSS JOIN LATERAL (SELECT old.ctid AS \"?place\", old.* FROM ", table,
                       " AS old WHERE old.conversion_id = given.id", collation_, " OFFSET 0) AS old"}),
               {INT4OID, TIDOID, TIMESTAMPTZOID, BOOLOID}, found, pg::Planning::once);
+    found.check();
   }
   if (!found.wrong.empty()) {
     Given given(all_of(found.wrong.size()));

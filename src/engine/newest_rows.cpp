@@ -138,9 +138,7 @@ private:
 } // namespace
 
 std::optional<Newest> find_newest(const KeysWanted &keys) {
-  // Whoever has less than that has it checked by the executor.
-  if (keys.columns.size() >= INDEX_MAX_KEYS ||
-      pg::call([&] { return pg_class_aclcheck(keys.relation, GetUserId(), ACL_SELECT); }) != ACLCHECK_OK)
+  if (keys.columns.size() >= INDEX_MAX_KEYS)
     return std::nullopt;
   pg::Context memory("attribution newest rows");
   const pg::Within within(memory);
@@ -153,12 +151,13 @@ std::optional<Newest> find_newest(const KeysWanted &keys) {
     sought.columns[sought.count++] = column.name;
   for (std::uint32_t i = 0; i < keys.count; ++i)
     sought.until = std::max(sought.until, keys.until(i));
-  int count = 0;
-  const touch::Leaf *leaves = pg::call([&] { return touch::find_leaves(sought, GetActiveSnapshot(), &count); });
-  if (leaves == nullptr)
+  const auto leaves = leaves_of(sought);
+  if (!leaves)
     return std::nullopt;
+  if (leaves->empty())
+    return Newest(keys.count);
   Search search(keys);
-  for (const touch::Leaf &leaf : std::span(leaves, static_cast<std::size_t>(count)))
+  for (const touch::Leaf &leaf : *leaves)
     search.look_into(leaf);
   return std::move(search).newest();
 }

@@ -3,16 +3,15 @@
 #include "engine/wanted.hpp"
 #include "pg/memory.hpp"
 #include "touch/candidates.hpp"
-#include "touch/leaves.hpp"
 
 namespace attribution::engine {
 
 namespace {
 
-/// So many for each id, and a hundred thousand for all: what else is there has its rows found by SQL, which needs no
-/// memory for them.
+/// So many, or so many times as many as there are ids: where there are more, SQL finds the rows, which needs no memory
+/// for them.
+constexpr std::size_t kMost = 1000;
 constexpr std::size_t kMostEach = 4;
-constexpr std::size_t kMost = 100'000;
 
 class Times final : public touch::EntryTaker {
 public:
@@ -35,9 +34,6 @@ private:
 
 std::optional<std::vector<RowTime>> find_row_times(const IdColumn &column, const pg::Type &type,
                                                    std::span<const Datum> ids) {
-  // Whoever has less than that has it checked by the executor.
-  if (pg::call([&] { return pg_class_aclcheck(column.relation, GetUserId(), ACL_SELECT); }) != ACLCHECK_OK)
-    return std::nullopt;
   pg::Context memory("attribution row times");
   const pg::Within within(memory);
   touch::Sought sought{};
@@ -46,10 +42,11 @@ std::optional<std::vector<RowTime>> find_row_times(const IdColumn &column, const
   sought.since = core::kMinusInfinity;
   sought.until = core::kInfinity;
   sought.columns[sought.count++] = column.id;
-  int count = 0;
-  const touch::Leaf *leaves = pg::call([&] { return touch::find_leaves(sought, GetActiveSnapshot(), &count); });
-  if (leaves == nullptr)
+  const auto leaves = leaves_of(sought);
+  if (!leaves)
     return std::nullopt;
+  if (leaves->empty())
+    return std::vector<RowTime>();
   touch::KeyHasher hasher{};
   hasher.column[hasher.columns++] = {pg::call([&] { return touch::hash_function(type.oid, column.id); }),
                                      type.collation};
@@ -60,7 +57,7 @@ std::optional<std::vector<RowTime>> find_row_times(const IdColumn &column, const
   constexpr int kId[] = {0};
   order_by_key(wanted, hasher, kId, [&](std::uint32_t i, int) { return ids[i]; });
   Times found(std::max(kMost, kMostEach * ids.size()));
-  for (const touch::Leaf &leaf : std::span(leaves, static_cast<std::size_t>(count)))
+  for (const touch::Leaf &leaf : *leaves)
     pg::call([&] { touch::find_entries(leaf.index, wanted, GetActiveSnapshot(), found); });
   if (found.are_too_many)
     return std::nullopt;

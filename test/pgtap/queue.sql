@@ -252,6 +252,42 @@ DELETE FROM queue.events WHERE at >= '2026-06-01' AND id = 51;
 CALL attribution.run('tap_installs');
 SELECT ok(queue.decided() @> '{51,52,53}', 'with its own decisions again');
 
+-- A run that passes over tables, as it does if open transactions hold what they queue, decides all the same.
+CREATE PROCEDURE queue.pass_over(run bigint) LANGUAGE plpgsql AS $$
+BEGIN
+  WHILE (SELECT l.work -> 0 ? 'relation' FROM attribution.run_log AS l WHERE l.run = $1) LOOP
+    PERFORM attribution._recover($1, 0, '55P03');
+  END LOOP;
+END $$;
+CREATE TABLE queue.events_july PARTITION OF queue.events FOR VALUES FROM ('2026-07-01 00:00+00') TO ('2026-08-01 00:00+00');
+INSERT INTO queue.events VALUES (61, '2026-07-02 12:00+00', 1, 'install');
+CALL attribution.run('tap_installs');
+CALL queue.detach_may();
+SELECT attribution._start_run('run', 'tap_installs', NULL) AS early \gset
+CALL queue.pass_over(:early);
+ALTER TABLE queue.events DETACH PARTITION queue.events_july;
+SELECT attribution._step(:early, '-infinity') FROM generate_series(1, 2) \g /dev/null
+SELECT ok((SELECT work -> 0 ? 'relation' FROM attribution.run_log WHERE run = :early), 'it looks again when another table goes');
+CALL queue.pass_over(:early);
+CALL attribution._work(:early);
+CALL attribution.run('tap_installs');
+SELECT is_empty($$SELECT queue.wrong('tap_installs')$$, 'what it has passed over twice, the next run looks through');
+CALL queue.attach_may();
+SELECT attribution._start_run('run', 'tap_installs', now() + interval '1 hour') AS early \gset
+CALL queue.pass_over(:early);
+CALL queue.detach_may();
+CALL attribution.run('tap_installs');
+CALL queue.attach_may();
+UPDATE queue.events SET device = 1 - device WHERE id = 51;
+CALL attribution._work(:early);
+SELECT ok(queue.decided() @> '{51}', 'rows of what it has passed over are decided, also if it was gone in between');
+CALL queue.detach_may();
+CALL attribution.run('tap_installs');
+SELECT is_empty($$SELECT queue.wrong('tap_installs')$$, 'and another finds it when it goes again');
+DROP TABLE queue.events_july;
+CALL queue.attach_may();
+CALL attribution.run('tap_installs');
+
 -- The last look at decisions passes over what is queued; a conversion that is queued at another time is not.
 INSERT INTO queue.tap_installs_pending (conversion_id, conversion_time, queued_at, due) VALUES (51, '2026-06-02 12:00+00', now(), 'infinity');
 CALL queue.detach_may();
