@@ -446,7 +446,7 @@ BEGIN
         USING HINT = format('CALL attribution.reattribute(%L);', of_rule);
     END IF;
     SELECT string_agg(format('key%s %s NOT NULL, ', k, type), '' ORDER BY k) INTO columns FROM unnest(shape.keys) WITH ORDINALITY AS u(type, k);
-    -- No primary key: at random places of a large B-tree, rows took most of the time that a run had for them.
+    -- No primary key: entering rows at random places of large B-trees was a sixth of a run over 40 M of them.
     EXECUTE format('CREATE TABLE %I.%I (%s conversion_time timestamptz NOT NULL, conversion_id %s NOT NULL)',
       kept.place, of_rule || '_installations', columns, shape.conversion_id_column);
     EXECUTE format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', kept.place, of_rule || '_installations');

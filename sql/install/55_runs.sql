@@ -151,8 +151,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   FROM pg_class AS c WHERE c.oid = leaf OR c.oid IN (SELECT a.relid FROM pg_partition_ancestors(leaf) AS a)
 $$;
 COMMENT ON FUNCTION attribution._attachment(oid) IS
-'Which transactions have attached or detached a table, and the tables that it is a partition of, last: as long as that stays the
-same, it was neither attached nor detached.';
+'Which transactions last changed what the catalog says of a table and of the tables that it is a partition of: as long as that
+stays the same, it was neither attached nor detached.';
 
 CREATE FUNCTION attribution._work_on(of_rule text, since timestamptz, until timestamptz) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$

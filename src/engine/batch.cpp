@@ -188,8 +188,7 @@ bool ConversionReader::next(Batch &batch) {
     pg::check_for_interrupts();
     const long count = missing(batch);
     is_at_end_ = cursor_.run(count, *this) < static_cast<std::uint64_t>(count);
-    if (failure_)
-      std::rethrow_exception(failure_);
+    check();
   }
   return batch.size() > 0;
 }
@@ -203,18 +202,10 @@ long ConversionReader::missing(const Batch &batch) const noexcept {
   return static_cast<long>(std::clamp<std::size_t>(fit, 1, most));
 }
 
-bool ConversionReader::row(TupleTableSlot *slot) noexcept {
-  const pg::Within within(ahead_.memory); // where an ERROR outlives the executor
-  try {
-    take(pg::Row(*slot));
-  } catch (...) { // it must not pass through the executor; next() throws it on
-    failure_ = std::current_exception();
-  }
-  return !failure_;
-}
-
-void ConversionReader::take(const pg::Row &row) {
+void ConversionReader::take(TupleTableSlot *slot) {
+  const pg::Row row(*slot);
   Batch &batch = ahead_.size() == 0 ? *batch_ : ahead_;
+  const pg::Within within(batch.memory); // so that what comparing ids takes goes with the batch
   bool null = true;
   const Datum id = row.get(kConversionId, &null);
   if (!null && batch.size() > 0 && DatumGetTimestampTz(row.get(kConversionTime, &null)) == batch.times.back() &&

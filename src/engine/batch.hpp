@@ -64,7 +64,7 @@ struct BatchLimits {
 
 /// Reads the conversions of a rule with since <= time < until, each id once: batch by batch by time, for those of one
 /// time have their touchpoints in the same few tables. `reader` must have SELECT on what is read.
-class ConversionReader final : private pg::RowReceiver {
+class ConversionReader final : private pg::CheckedReceiver {
 public:
   /// `expected`: about so many conversions; 0: nobody knows. If they are one batch, their order does not matter, and
   /// they come in none. (To sort 200,000 of them was a fifth of all it took to attribute them.)
@@ -76,8 +76,7 @@ public:
   bool next(Batch &batch);
 
 private:
-  bool row(TupleTableSlot *slot) noexcept override;
-  void take(const pg::Row &row);
+  void take(TupleTableSlot *slot) override;
   /// How many rows to fetch: about as many as the batch has room for, so that few are ahead of it.
   long missing(const Batch &batch) const noexcept;
   bool is_full(const Batch &batch) const noexcept {
@@ -91,7 +90,6 @@ private:
   Batch *batch_ = nullptr; ///< that is being filled
   Batch ahead_;            ///< what was fetched with its last ones, for the next
   bool is_at_end_ = false;
-  std::exception_ptr failure_;
 };
 
 /// Puts a row in the place of the batch's last conversion, whose id and time it shares, if its text is less.

@@ -8,37 +8,24 @@ namespace attribution::engine {
 namespace {
 
 /// Puts the rows of dimension_rows() where they belong.
-class Found final : public pg::RowReceiver {
+class Found final : public pg::CheckedReceiver {
 public:
   Found(const BoundEnrichment &enrichment, MemoryContext memory, std::vector<BatchColumn> &kept)
-      : enrichment_(enrichment), memory_(memory), kept_(kept) {}
-
-  bool row(TupleTableSlot *slot) noexcept override {
-    const auto number = static_cast<std::uint32_t>(DatumGetInt32(slot->tts_values[0]));
-    const pg::Within within(memory_);
-    try {
-      for (std::size_t i = 0; i < enrichment_.columns.size(); ++i)
-        if (!slot->tts_isnull[i + 1]) {
-          BatchColumn &column = kept_[enrichment_.first + i];
-          column.values[number] = enrichment_.columns[i].type.copy(slot->tts_values[i + 1]);
-          column.nulls[number] = false;
-        }
-    } catch (...) { // it must not pass through the executor; check() throws it on
-      failure_ = std::current_exception();
-    }
-    return !failure_;
-  }
-
-  void check() const {
-    if (failure_)
-      std::rethrow_exception(failure_);
-  }
+      : CheckedReceiver(memory), enrichment_(enrichment), kept_(kept) {}
 
 private:
+  void take(TupleTableSlot *slot) override {
+    const auto number = static_cast<std::uint32_t>(DatumGetInt32(slot->tts_values[0]));
+    for (std::size_t i = 0; i < enrichment_.columns.size(); ++i)
+      if (!slot->tts_isnull[i + 1]) {
+        BatchColumn &column = kept_[enrichment_.first + i];
+        column.values[number] = enrichment_.columns[i].type.copy(slot->tts_values[i + 1]);
+        column.nulls[number] = false;
+      }
+  }
+
   const BoundEnrichment &enrichment_;
-  MemoryContext memory_;
   std::vector<BatchColumn> &kept_;
-  std::exception_ptr failure_;
 };
 
 /// What is looked up: `key(i, number)` gives the i-th key of a number, `time(number)` the conversion's time.

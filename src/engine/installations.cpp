@@ -8,14 +8,14 @@ namespace attribution::engine {
 namespace {
 
 /// Walks the conversions of keys, and beside them the members of the key that they are of.
-class Walk final : public pg::RowReceiver {
+class Walk final : public pg::CheckedReceiver {
 public:
   Walk(Batch &batch, const std::vector<std::vector<std::uint32_t>> &keys, const pg::Order &id_order,
        core::Micros window)
-      : memory_(CurrentMemoryContext), batch_(batch), keys_(keys), id_order_(id_order), window_(window), fold_(window) {
-  }
+      : batch_(batch), keys_(keys), id_order_(id_order), window_(window), fold_(window) {}
 
-  bool row(TupleTableSlot *slot) noexcept override {
+private:
+  void take(TupleTableSlot *slot) override {
     const std::uint32_t number = static_cast<std::uint32_t>(DatumGetInt32(slot->tts_values[0]));
     const core::Micros time = DatumGetTimestampTz(slot->tts_values[1]);
     if (number != number_) {
@@ -24,32 +24,19 @@ public:
       fold_ = core::InstallationFold(window_);
     }
     const bool is_new = fold_.is_new(time, DatumGetBool(slot->tts_values[3]));
-    const pg::Within within(memory_); // where an ERROR outlives the executor
-    try {
-      // A member that is not among the rows has its decision before the horizon.
-      int order = -1;
-      for (; at_ < keys_[number].size(); ++at_) {
-        const std::uint32_t member = keys_[number][at_];
-        order = batch_.times[member] != time ? (batch_.times[member] < time ? -1 : 1)
-                                             : id_order_(batch_.ids[member], slot->tts_values[2]);
-        if (order >= 0)
-          break;
-      }
-      if (order == 0)
-        batch_.kinds[keys_[number][at_++]] = is_new ? Kind::new_installation : Kind::reinstall;
-    } catch (...) { // it must not pass through the executor; check() throws it on
-      failure_ = std::current_exception();
+    // A member that is not among the rows has its decision before the horizon.
+    int order = -1;
+    for (; at_ < keys_[number].size(); ++at_) {
+      const std::uint32_t member = keys_[number][at_];
+      order = batch_.times[member] != time ? (batch_.times[member] < time ? -1 : 1)
+                                           : id_order_(batch_.ids[member], slot->tts_values[2]);
+      if (order >= 0)
+        break;
     }
-    return !failure_;
+    if (order == 0)
+      batch_.kinds[keys_[number][at_++]] = is_new ? Kind::new_installation : Kind::reinstall;
   }
 
-  void check() const {
-    if (failure_)
-      std::rethrow_exception(failure_);
-  }
-
-private:
-  MemoryContext memory_;
   Batch &batch_;
   const std::vector<std::vector<std::uint32_t>> &keys_;
   const pg::Order &id_order_;
@@ -57,7 +44,6 @@ private:
   core::InstallationFold fold_;
   std::uint32_t number_ = UINT32_MAX;
   std::size_t at_ = 0;
-  std::exception_ptr failure_;
 };
 
 /// The newest time of each number.

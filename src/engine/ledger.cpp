@@ -47,11 +47,10 @@ std::string common_columns(Oid one, Oid other) {
 }
 
 /// Compares kept decisions with what was decided, as they are read.
-class Comparison final : public pg::RowReceiver {
+class Comparison final : public pg::CheckedReceiver {
 public:
   Comparison(const Claims &claims, const Claimed &claimed, const Decided &decided)
-      : memory_(CurrentMemoryContext), decided_(decided), conversion_of_(claims.size(), kNone),
-        first_(claims.size(), kNone) {
+      : decided_(decided), conversion_of_(claims.size(), kNone), first_(claims.size(), kNone) {
     for (std::size_t i = 0; i < claimed.claims.size(); ++i)
       conversion_of_[claimed.claims[i]] = i;
     kept.reserve(claims.size());
@@ -59,24 +58,6 @@ public:
     for (const std::optional<pg::Type> &type : decided.binding.carried)
       credit_columns_ += type.has_value();
     header_columns_ = credit_columns_ + decided.binding.credit_columns.size();
-  }
-
-  /// A header with one of its credits.
-  bool row(TupleTableSlot *slot) noexcept override {
-    values_ = slot->tts_values;
-    nulls_ = slot->tts_isnull;
-    const pg::Within within(memory_); // where an ERROR outlives the executor
-    try {
-      take();
-    } catch (...) { // it must not pass through the executor; check() throws it on
-      failure_ = std::current_exception();
-    }
-    return !failure_;
-  }
-
-  void check() const {
-    if (failure_)
-      std::rethrow_exception(failure_);
   }
 
   std::vector<Kept> kept;
@@ -98,7 +79,10 @@ private:
     kCarried
   };
 
-  void take() {
+  /// A header with one of its credits.
+  void take(TupleTableSlot *slot) override {
+    values_ = slot->tts_values;
+    nulls_ = slot->tts_isnull;
     const std::uint32_t claim = static_cast<std::uint32_t>(DatumGetInt32(values_[kNumber]));
     const core::Micros time = DatumGetTimestampTz(values_[kTime]);
     Kept &header = header_at(claim, time);
@@ -166,7 +150,6 @@ private:
     return same(column, !varlena, varlena ? -1 : 8, wanted, null);
   }
 
-  MemoryContext memory_;
   const Decided &decided_;
   std::vector<std::size_t> conversion_of_;      ///< by claim
   std::vector<std::size_t> first_, next_;       ///< chains of `kept` by claim
@@ -174,38 +157,26 @@ private:
   Words words_;
   Datum *values_ = nullptr;
   bool *nulls_ = nullptr;
-  std::exception_ptr failure_;
 };
 
 /// What is remembered of claimed ids: who of them is remembered rightly, and the rows that are wrong. Those from before
 /// the horizon stay.
-class Remembered final : public pg::RowReceiver {
+class Remembered final : public pg::CheckedReceiver {
 public:
   Remembered(std::size_t claims, core::Micros horizon) : right(claims, false), horizon_(horizon) {}
-
-  bool row(TupleTableSlot *slot) noexcept override {
-    if (DatumGetBool(slot->tts_values[3]))
-      right[static_cast<std::size_t>(DatumGetInt32(slot->tts_values[0]))] = true;
-    else if (DatumGetTimestampTz(slot->tts_values[2]) >= horizon_)
-      try {
-        wrong.push_back(*reinterpret_cast<ItemPointerData *>(DatumGetPointer(slot->tts_values[1])));
-      } catch (...) { // it must not pass through the executor; check() throws it on
-        failure_ = std::current_exception();
-      }
-    return !failure_;
-  }
-
-  void check() const {
-    if (failure_)
-      std::rethrow_exception(failure_);
-  }
 
   std::vector<char> right;
   std::vector<ItemPointerData> wrong;
 
 private:
+  void take(TupleTableSlot *slot) override {
+    if (DatumGetBool(slot->tts_values[3]))
+      right[static_cast<std::size_t>(DatumGetInt32(slot->tts_values[0]))] = true;
+    else if (DatumGetTimestampTz(slot->tts_values[2]) >= horizon_)
+      wrong.push_back(*reinterpret_cast<ItemPointerData *>(DatumGetPointer(slot->tts_values[1])));
+  }
+
   core::Micros horizon_;
-  std::exception_ptr failure_;
 };
 
 } // namespace

@@ -59,29 +59,15 @@ std::string conversions_of(const Binding &binding, Given &given, bool timed) {
 }
 
 /// Takes the rows of claimed ids, those of an id one after the other, by time.
-class Reader final : public pg::RowReceiver {
+class Reader final : public pg::CheckedReceiver {
 public:
   Reader(const Binding &binding, Claims &claims, std::size_t bytes, Claimed &claimed)
-      : memory_("attribution claimed"), binding_(binding), claims_(claims), bytes_(bytes), claimed_(claimed),
+      : binding_(binding), claims_(claims), bytes_(bytes), claimed_(claimed),
         number_column_(claimed_number_column(binding)) {}
 
-  bool row(TupleTableSlot *slot) noexcept override {
-    const pg::Within within(memory_); // where an ERROR outlives the executor
-    try {
-      take(pg::Row(*slot));
-    } catch (...) { // it must not pass through the executor; check() throws it on
-      failure_ = std::current_exception();
-    }
-    return !failure_;
-  }
-
-  void check() const {
-    if (failure_)
-      std::rethrow_exception(failure_);
-  }
-
 private:
-  void take(const pg::Row &row) {
+  void take(TupleTableSlot *slot) override {
+    const pg::Row row(*slot);
     bool null = true;
     const std::uint32_t number = static_cast<std::uint32_t>(DatumGetInt32(row.get(number_column_, &null)));
     const core::Micros time = DatumGetTimestampTz(row.get(kConversionTime, &null));
@@ -108,14 +94,12 @@ private:
       claims_.elsewhere[number] = true;
   }
 
-  pg::Context memory_;
   const Binding &binding_;
   Claims &claims_;
   std::size_t bytes_;
   Claimed &claimed_;
   int number_column_;
   std::size_t places_of_claim_ = 0;
-  std::exception_ptr failure_;
 };
 
 } // namespace

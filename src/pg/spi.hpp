@@ -3,6 +3,7 @@
 #pragma once
 
 #include "pg/datum.hpp"
+#include "pg/memory.hpp"
 
 namespace attribution::pg {
 
@@ -43,6 +44,34 @@ public:
   virtual ~RowReceiver() = default;
   /// Returns false to end the query early. `slot` is deformed.
   virtual bool row(TupleTableSlot *slot) noexcept = 0;
+};
+
+/// One that may throw, or have PostgreSQL raise an ERROR: neither must pass through the executor, so it ends the query,
+/// and check() throws it on.
+class CheckedReceiver : public RowReceiver {
+public:
+  bool row(TupleTableSlot *slot) noexcept final {
+    const Within within(memory_);
+    try {
+      take(slot);
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+    return !failure_;
+  }
+  void check() const {
+    if (failure_)
+      std::rethrow_exception(failure_);
+  }
+
+protected:
+  /// `memory`: the context that rows are taken in, where an ERROR outlives the executor.
+  explicit CheckedReceiver(MemoryContext memory = CurrentMemoryContext) noexcept : memory_(memory) {}
+  virtual void take(TupleTableSlot *slot) = 0;
+
+private:
+  MemoryContext memory_;
+  std::exception_ptr failure_;
 };
 
 /// A parameter's value.
