@@ -155,6 +155,16 @@ SELECT count(*) FROM odd WHERE n = 1; -- not all of the key: all of the index
 RESET enable_seqscan;
 SELECT * FROM attribution.touch_index_check('odd_touch');
 
+-- Pages have room when they are built: a few rows more need no others.
+CREATE TABLE growing (k int, t timestamptz);
+INSERT INTO growing SELECT i, '2026-01-01' FROM generate_series(1, 50000) AS i;
+CREATE INDEX growing_touch ON growing USING touch (k, t);
+CREATE INDEX growing_full ON growing USING touch (k, t) WITH (fillfactor = 100);
+CREATE INDEX growing_half ON growing USING touch (k, t) WITH (fillfactor = 50);
+INSERT INTO growing SELECT i, '2026-01-01' FROM generate_series(50001, 52000) AS i;
+SELECT index, buckets, longest_chain FROM attribution.touch_indexes WHERE relation = 'growing'::regclass ORDER BY 1;
+DROP TABLE growing;
+
 -- Unlogged and temporary tables.
 CREATE UNLOGGED TABLE fleeting (k text, t timestamptz);
 CREATE INDEX fleeting_touch ON fleeting USING touch (k, t);
@@ -179,6 +189,7 @@ CREATE INDEX ON strange USING touch (p, t);
 CREATE UNIQUE INDEX ON odd USING touch (n, t);
 CREATE INDEX ON odd USING touch (n, t) INCLUDE (i);
 CREATE INDEX ON odd USING touch (n, t) WITH (bucket_pages = 0);
+CREATE INDEX ON odd USING touch (n, t) WITH (fillfactor = 9);
 CREATE INDEX odd_btree ON odd (n);
 SELECT * FROM attribution.touch_index_check('odd_btree');
 

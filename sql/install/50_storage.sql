@@ -391,9 +391,10 @@ DECLARE
       SELECT FROM pg_amop AS o JOIN pg_opfamily AS f ON f.oid = o.amopfamily JOIN pg_am AS m ON m.oid = f.opfmethod
        WHERE m.amname = 'touch' AND f.opfname = 'touch_ops' AND o.amoplefttype = CASE a.atttypid WHEN 'varchar'::regtype THEN 'text'::regtype ELSE a.atttypid END
          AND o.amoprighttype = o.amoplefttype));
+  columns text := (SELECT string_agg(quote_ident(k), ', ' ORDER BY n) FROM unnest(key || 'conversion_time'::name) WITH ORDINALITY AS u(k, n));
 BEGIN
-  EXECUTE format('CREATE INDEX ON %s USING %s (%s, conversion_time)', relation, CASE WHEN can_touch THEN 'touch' ELSE 'btree' END,
-                 (SELECT string_agg(quote_ident(k), ', ' ORDER BY n) FROM unnest(key) WITH ORDINALITY AS u(k, n)));
+  -- Buckets of one page: most keys have one entry, which is looked for as often as one is added.
+  EXECUTE format('CREATE INDEX ON %s USING %s', relation, CASE WHEN can_touch THEN format('touch (%s) WITH (bucket_pages = 1)', columns) ELSE format('btree (%s)', columns) END);
   IF can_touch THEN
     -- DROP EXTENSION takes the index, and leaves the table.
     EXECUTE format('ALTER INDEX %s DEPENDS ON EXTENSION attribution', (

@@ -84,9 +84,15 @@ int first_pages(const Build &build) {
   return is_large ? std::max(bucket_pages(build.index) / 2, 1) : 1;
 }
 
-/// Writes the buckets of the range low .. high, whose entries are sorted by hash. Their pages are full.
+/// How many entries a bucket begins with, if it has several keys.
+std::size_t first_entries(const Build &build) {
+  return core::BucketPage::capacity(kContents) *
+         static_cast<std::size_t>(first_pages(build) * fillfactor(build.index)) / 100;
+}
+
+/// Writes the buckets of the range low .. high, whose entries are sorted by hash.
 void add_buckets(Build &build, std::uint32_t low, std::uint32_t high, core::TouchEntry *entries, std::size_t count) {
-  const std::size_t many = core::BucketPage::capacity(kContents) * static_cast<std::size_t>(first_pages(build));
+  const std::size_t many = first_entries(build);
   const auto add = [&](std::uint32_t first, std::uint32_t last, std::size_t at, std::size_t end) {
     std::sort(entries + at, entries + end, core::is_older);
     add_bucket(build, first, last, entries + at, end - at);

@@ -11,6 +11,9 @@ void define_options();
 /// amoptions
 bytea *parse_options(Datum reloptions, bool validate);
 
+/// How full the pages of an index are that is built, in percent.
+int fillfactor(Relation index);
+
 /// How many pages a bucket may have before it is cut in two.
 int bucket_pages(Relation index);
 
