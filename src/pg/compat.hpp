@@ -97,6 +97,11 @@ inline bool read_where_it_was(Relation relation, BlockNumber block, Buffer buffe
   const bool is_there = ReadRecentBuffer(relation->rd_node, MAIN_FORKNUM, block, buffer);
 #endif
   if (is_there) {
+    // As with ReadBuffer(), which ReadRecentBuffer() leaves out: what is used often stays.
+    pg_atomic_uint32 &place = GetBufferDescriptor(buffer - 1)->state;
+    std::uint32_t state = pg_atomic_read_u32(&place);
+    if ((state & BM_LOCKED) == 0 && BUF_STATE_GET_USAGECOUNT(state) < BM_MAX_USAGE_COUNT)
+      (void)pg_atomic_compare_exchange_u32(&place, &state, state + BUF_USAGECOUNT_ONE);
     pgstat_count_buffer_read(relation);
     pgstat_count_buffer_hit(relation);
   }

@@ -249,17 +249,40 @@ Place Locator::operator()(std::uint32_t hash) {
 }
 
 void write_entries(Relation index, const core::TouchEntry *entries, std::size_t count) {
-  for (std::size_t at = 0; at < count;) {
-    const Place place = locate(index, entries[at].hash);
-    std::size_t end = at + 1;
-    while (end < count && entries[end].hash <= place.last)
-      ++end;
-    at += write_some(index, place, entries + at, end - at);
+  // So many buckets ahead their heads are fetched.
+  constexpr std::size_t kAhead = 16;
+  struct Stop {
+    Place place;
+    std::size_t end; ///< of the entries that go there
+  };
+  Stop stops[kAhead];
+  std::size_t planned = 0, done = 0;  // stops
+  std::size_t known = 0, written = 0; // entries
+  Locator locate(index);
+  while (written < count) {
+    CHECK_FOR_INTERRUPTS();
+    for (; planned - done < kAhead && known < count; ++planned) {
+      const Place place = locate(entries[known].hash);
+      while (known < count && entries[known].hash <= place.last)
+        ++known;
+      stops[planned % kAhead] = {place, known};
+      fetch_page(index, place.ref.head);
+    }
+    const Stop &stop = stops[done % kAhead];
+    written += write_some(index, stop.place, entries + written, stop.end - written);
+    if (written == stop.end)
+      ++done;
+    else { // it has another head or another range by now
+      locate.forget();
+      known = written;
+      planned = done;
+    }
   }
 }
 
 Buffer lock_head(Relation index, const Place &place) {
-  Buffer buffer = read_page(index, place.ref.head, BUFFER_LOCK_EXCLUSIVE);
+  Buffer buffer = read_recent(index, place.ref.head);
+  LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
   Page page = BufferGetPage(buffer);
   if (kind_of(page) == core::PageKind::bucket) {
     const core::BucketHeader &header = bucket_page(page).header();

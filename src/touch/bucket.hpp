@@ -24,8 +24,9 @@ struct Place {
 Place locate(Relation index, std::uint32_t hash);
 
 /// The same for one hash after the other, by a copy of the directory page as long as they are on it: two of the five
-/// pages that a key takes otherwise. What it says is as good as when it was read, and that was after the snapshot was
-/// taken whose rows are looked for: what has been added since is of no interest.
+/// pages that a key takes otherwise. What it says is as good as when it was read. For who searches that was after the
+/// snapshot was taken whose rows are looked for: what has been added since is of no interest. Who writes sees by the
+/// bucket's head, once it is locked, whether it still holds.
 class Locator {
 public:
   explicit Locator(Relation index) : index_(index) {}

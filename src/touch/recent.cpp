@@ -115,14 +115,11 @@ void fetch_row(Relation table, const ItemPointerData &row) {
 }
 
 Buffer read_recent(Relation relation, BlockNumber block) {
-  // Only the long way tells the server that the page is in use, and worth keeping.
-  constexpr unsigned kUnnoticed = 64;
-  static unsigned reads = 0;
   if (RelationUsesLocalBuffers(relation))
     return ReadBuffer(relation, block);
   const Place place(relation, block);
   const Buffer buffer = place.get();
-  if (++reads % kUnnoticed != 0 && buffer != InvalidBuffer && pg::read_where_it_was(relation, block, buffer))
+  if (buffer != InvalidBuffer && pg::read_where_it_was(relation, block, buffer))
     return buffer;
   return place.set(ReadBuffer(relation, block));
 }
