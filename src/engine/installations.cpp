@@ -2,6 +2,7 @@
 
 #include "core/installations.hpp"
 #include "engine/newest_rows.hpp"
+#include "pg/by_index.hpp"
 
 namespace attribution::engine {
 
@@ -134,6 +135,11 @@ void Installations::tell(Batch &batch) const {
   const std::vector<std::uint32_t> numbers = tell_alone(batch, keys);
   if (numbers.empty())
     return;
+  // If they are few of all, an index has told so, which finds their conversions as well. A hash join reads whole
+  // tables. (30,000 of 7 M installs: half a second, and 40 s by hash joins.)
+  std::optional<pg::ByIndex> by_index;
+  if (numbers.size() < keys.size() / 2)
+    by_index.emplace("enable_hashjoin");
   Walk walk(batch, keys, id_order_, binding_.spec.reattribution_window);
   Asked asked = ask(batch, keys, numbers);
   asked.given.run(conversions_of_keys(binding_, asked.keys, true),

@@ -105,9 +105,12 @@ private:
 } // namespace
 
 void claim(const Binding &binding, core::Micros since, core::Micros now, std::uint32_t most, Claims &claims) {
+  // By id, as the indexes are that all of them are looked up in, and entered into.
   const pg::Plan plan = pg::Plan::kept(
-      "SELECT conversion_id, conversion_time, elsewhere, arrived_at, due, ctid FROM " + pending_of(binding) +
-          " WHERE due >= $1 AND due <= $2 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED",
+      "WITH claimed AS (SELECT conversion_id, conversion_time, elsewhere, arrived_at, due, ctid FROM " +
+          pending_of(binding) +
+          " WHERE due >= $1 AND due <= $2 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED)"
+          " SELECT * FROM claimed ORDER BY conversion_id",
       // Told the times, the planner would look for the end of their index, past all who have left the queue.
       {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}, pg::Planning::once);
   plan.expect({binding.id.type.oid, TIMESTAMPTZOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIDOID});
@@ -122,7 +125,7 @@ void claim(const Binding &binding, core::Micros since, core::Micros now, std::ui
     claims.elsewhere.push_back(binding.spec.storage->refiltered || DatumGetBool(rows.get(row, 3, &null)));
     const Datum arrival = rows.get(row, 4, &null);
     claims.arrivals.push_back(null ? std::nullopt : std::optional<core::Micros>(DatumGetTimestampTz(arrival)));
-    claims.reached = DatumGetTimestampTz(rows.get(row, 5, &null));
+    claims.reached = std::max(claims.reached, DatumGetTimestampTz(rows.get(row, 5, &null)));
     claims.rows.push_back(*reinterpret_cast<ItemPointerData *>(DatumGetPointer(rows.get(row, 6, &null))));
   }
 }

@@ -7,7 +7,9 @@ namespace attribution::entry {
 namespace {
 int work_mem_kb = 64 * 1024;
 constexpr int kMostInBatch = 1000000;
-constexpr int kMostInRun = 10000;
+/// The more conversions, the more of them a page that is read is for: of a day's touchpoints, in batches of 10,000,
+/// each read all of the clicks' indexes. (1 M installs: 73 GB into buffers, in batches of up to 50,000 49 GB.)
+constexpr int kMostInRun = 30000;
 int most_in_batch = 0;
 int least_in_parallel = 10000;
 bool touch_index_on = true;
@@ -21,7 +23,7 @@ void define_settings() {
                           "A batch that needs more is made smaller.", &work_mem_kb, work_mem_kb, 64, MAX_KILOBYTES,
                           PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("attribution.batch_size", "How many conversions are attributed at a time, at most.",
-                          "0: 10,000 in a transaction of a run; as many as attribution.work_mem holds where nothing is "
+                          "0: 30,000 in a transaction of a run; as many as attribution.work_mem holds where nothing is "
                           "written.",
                           &most_in_batch, most_in_batch, 0, kMostInBatch, PGC_USERSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("attribution.min_parallel_conversions",
