@@ -167,6 +167,25 @@ SELECT decided FROM attribution.run_log ORDER BY run DESC LIMIT 1;
 DROP TABLE shop.before;
 SELECT attribution.drop_rule('parcels', keep_decisions => false);
 DROP TABLE shop.parcels;
+-- Nor is one if a few of its installation keys are others' as well.
+CREATE TABLE shop.openings (id int, at timestamptz, user_id int, PRIMARY KEY (id, at));
+CREATE INDEX ON shop.openings USING touch (user_id, at);
+SELECT attribution.create_rule('openings', 'shop.openings', 'id', 'at', installation_key => '{user_id}');
+SELECT attribution.add_tier('openings', 'click', 'shop.clicks', '{user_id}', '1 day', id_column => 'click_id', time_column => 'clicked_at');
+SELECT attribution.activate('openings');
+INSERT INTO shop.openings SELECT i, '2026-01-05', i FROM generate_series(1, 20000) AS i;
+CALL attribution.run('openings');
+INSERT INTO shop.openings SELECT i, '2026-01-06', i - 300 FROM generate_series(20001, 21000) AS i;
+VACUUM ANALYZE shop.openings;
+SELECT pg_stat_force_next_flush();
+CREATE TABLE shop.before AS SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'openings_pkey';
+CALL attribution.run('openings');
+SELECT pg_stat_force_next_flush();
+SELECT a.idx_tup_read - b.idx_tup_read < 10000 AS few FROM pg_stat_user_indexes AS a, shop.before AS b WHERE indexrelname = 'openings_pkey';
+SELECT kind, count(*) FROM shop.openings_decisions GROUP BY 1 ORDER BY 1;
+DROP TABLE shop.before;
+SELECT attribution.drop_rule('openings', keep_decisions => false);
+DROP TABLE shop.openings;
 
 -- Dropping a rule leaves its decisions, or not.
 SELECT attribution.drop_rule('orders');
