@@ -111,7 +111,9 @@ def read_blocks(server):
     return server.value("SELECT blks_read FROM pg_stat_database WHERE datname = current_database()")
 
 
-def decide(bench, server, now="clock_timestamp()"):
+def decide(bench, server, later="0"):
+    # One time for all, or who begins a second later looks again at what the others have decided.
+    as_of = server.value(f"SELECT clock_timestamp() + interval '{later}'")
     last_run = server.value("SELECT max(run) FROM attribution.run_log") or 0
     sessions = [server.connect() for _ in range(RUNNERS)]
     pids = [session.get_backend_pid() for session in sessions]
@@ -121,7 +123,7 @@ def decide(bench, server, now="clock_timestamp()"):
         for watch in watches:
             watched.enter_context(watch)
         began = time.monotonic()
-        list(runners.map(lambda session: session.cursor().execute(f"CALL attribution.run('installs', as_of => {now})"), sessions))
+        list(runners.map(lambda session: session.cursor().execute("CALL attribution.run('installs', as_of => %s)", (as_of,)), sessions))
         seconds = time.monotonic() - began
     # Their own; those of parallel workers are not in it.
     from_disk = sum(int(next(line for line in pathlib.Path(f"/proc/{pid}/io").read_text().splitlines()
@@ -168,7 +170,7 @@ def main():
             bench.ready(server)
             if name == "cold":
                 forget(server)
-            results[name] = decide(bench, server, "clock_timestamp() + interval '2 hours'" if name == "again" else "clock_timestamp()")
+            results[name] = decide(bench, server, "2 hours" if name == "again" else "0")
             bench.say(f"{name}: {results[name]}")
             check(server, INSTALLS * (2 if name == "warm" else 1), until)
         for name, which in (("database", "pg_database_size(current_database()) - coalesce(pg_total_relation_size('other'), 0)"),
