@@ -136,7 +136,7 @@ void Installations::tell(Batch &batch) const {
   if (numbers.empty())
     return;
   // If they are few of all, an index has told so, which finds their conversions as well. A hash join reads whole
-  // tables. (30,000 of 7 M installs: half a second, and 40 s by hash joins.)
+  // tables. (A batch of 30,000 among 7 M installs: 2.7 s, and 50 s by hash joins.)
   std::optional<pg::ByIndex> by_index;
   if (numbers.size() < keys.size() / 2)
     by_index.emplace("enable_hashjoin");
