@@ -99,7 +99,7 @@ help:
 	@echo 'make demo             a tour on a throw-away server: a week of events from Kafka to decisions, today live, a report'
 	@echo 'make demo-checkout    clicks and checkouts of a shop, attributed live: producer, Kafka, kafka-bridge, PostgreSQL'
 	@echo 'make bench            the figures of bench/results.md, measured anew; bench/run NAME .. measures some'
-	@echo 'make bench-day        a day of a big publisher: a quarter of an hour, 60 GB of disk; a hundredth of it with DAY_SCALE=100'
+	@echo 'make bench-day        a day of a big publisher: twenty minutes, 60 GB of disk; a hundredth of it with DAY_SCALE=100'
 	@echo 'make check            all of these, with what they need installed first:'
 	@echo '  check-lint            layering, exported symbols, format, clang-tidy, shellcheck, pgspot'
 	@echo '  check-unit            unit tests of the core, with sanitizers'

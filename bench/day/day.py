@@ -1,8 +1,8 @@
 """A big publisher's day: the tables of create_mobile(), 10 M clicks over 7 days, 100 M impressions over 24 hours, 40 M installations that
 are known already. Twice 1 M installs of these 24 hours come and are decided and written by attribution.run(), called by twice as many
-sessions side by side as there are cores, since each waits for the disk as well: first with nothing in memory, neither the server's buffers nor the system's cache, then with
-what the first has left there. Between the two the first are looked at again, as happens to those that are still open, and change
-nothing: the second time none of them is due."""
+sessions side by side as there are cores, since each waits for the disk as well: first with nothing in memory, neither the server's
+buffers nor the system's cache, then with what the first has left there. Between the two the first are looked at again, as happens to
+those that are still open, and change nothing: the second time none of them is due."""
 
 import concurrent.futures
 import contextlib

@@ -10,19 +10,22 @@ struct Options {
   int bucket_pages;
 };
 
-constexpr int kFillfactor = 90;
-constexpr int kBucketPages = 4;
+constexpr Options kDefaults{.vl_len_ = 0, .fillfactor = 90, .bucket_pages = 4};
 relopt_kind kind;
+
+const Options &options_of(Relation index) {
+  return index->rd_options != nullptr ? *reinterpret_cast<const Options *>(index->rd_options) : kDefaults;
+}
 
 } // namespace
 
 void define_options() {
   kind = add_reloption_kind();
-  add_int_reloption(kind, "fillfactor", "How full pages are when the index is built, in percent", kFillfactor, 10, 100,
-                    ShareUpdateExclusiveLock);
+  add_int_reloption(kind, "fillfactor", "How full pages are when the index is built, in percent", kDefaults.fillfactor,
+                    10, 100, ShareUpdateExclusiveLock);
   add_int_reloption(kind, "bucket_pages",
                     "Pages of a bucket before it is cut in two: more make inserts cheaper and searches dearer",
-                    kBucketPages, 1, 64, AccessExclusiveLock);
+                    kDefaults.bucket_pages, 1, 64, AccessExclusiveLock);
 }
 
 bytea *parse_options(Datum reloptions, bool validate) {
@@ -38,12 +41,8 @@ bytea *parse_options(Datum reloptions, bool validate) {
   return static_cast<bytea *>(build_reloptions(reloptions, validate, kind, sizeof(Options), known, std::size(known)));
 }
 
-int fillfactor(Relation index) {
-  return index->rd_options != nullptr ? reinterpret_cast<Options *>(index->rd_options)->fillfactor : kFillfactor;
-}
+int fillfactor(Relation index) { return options_of(index).fillfactor; }
 
-int bucket_pages(Relation index) {
-  return index->rd_options != nullptr ? reinterpret_cast<Options *>(index->rd_options)->bucket_pages : kBucketPages;
-}
+int bucket_pages(Relation index) { return options_of(index).bucket_pages; }
 
 } // namespace attribution::touch
