@@ -132,7 +132,8 @@ bool cut_directory(Relation index, Buffer directory) {
   return true;
 }
 
-/// Locks the reference of a chain in a directory page that has room for another one.
+/// Locks the reference of a chain in a directory page that has room for another one, which it gets if need be; none if it
+/// can't.
 Buffer lock_ref_with_room(Relation index, const core::BucketRef &ref, std::size_t *at) {
   for (;;) {
     Buffer directory = lock_ref(index, ref, at);
@@ -144,6 +145,15 @@ Buffer lock_ref_with_room(Relation index, const core::BucketRef &ref, std::size_
     if (!is_cut)
       return InvalidBuffer;
   }
+}
+
+bool has_room(Relation index, const core::BucketRef &ref) {
+  std::size_t at = 0;
+  Buffer directory = lock_ref_with_room(index, ref, &at);
+  if (directory == InvalidBuffer)
+    return false;
+  UnlockReleaseBuffer(directory);
+  return true;
 }
 
 void free_chain(Relation index, Buffer head, const Chain &chain) {
@@ -168,6 +178,8 @@ void free_chain(Relation index, Buffer head, const Chain &chain) {
 bool cut(Relation index, Buffer head) {
   const core::BucketRef ref = ref_of(head);
   const std::uint32_t last = bucket_page(BufferGetPage(head)).header().high;
+  if (!has_room(index, ref))
+    return false;
   Chain chain = read_chain(index, head);
   MemoryContext outer = MemoryContextSwitchTo(chain.memory);
   auto *hashes = static_cast<std::uint32_t *>(palloc(chain.count * sizeof(std::uint32_t)));
@@ -201,7 +213,7 @@ bool cut(Relation index, Buffer head) {
       UnlockReleaseBuffer(directory);
       free_chain(index, head, chain);
     }
-    // Else the new chains stay, unknown to all, until VACUUM comes across them.
+    // Else others have taken the room meanwhile: the new chains stay, unknown to all, until VACUUM comes across them.
   }
   MemoryContextSwitchTo(outer);
   MemoryContextDelete(chain.memory);
