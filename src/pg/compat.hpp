@@ -89,6 +89,17 @@ inline Buffer extend(Relation relation) {
 #endif
 }
 
+/// Of the first segment of the main fork, palloc'ed.
+inline const char *path_of(Relation relation) {
+#if PG_VERSION_NUM >= 180000 // 37c87e63f: no memory is allocated for it
+  return pstrdup(relpathbackend(relation->rd_locator, relation->rd_backend, MAIN_FORKNUM).str);
+#elif PG_VERSION_NUM >= 160000 // b0a55e432: relfilenodes became locators
+  return relpathbackend(relation->rd_locator, relation->rd_backend, MAIN_FORKNUM);
+#else
+  return relpathbackend(relation->rd_node, relation->rd_backend, MAIN_FORKNUM);
+#endif
+}
+
 /// Pins a page of the main fork, if this buffer still has it.
 inline bool read_where_it_was(Relation relation, BlockNumber block, Buffer buffer) {
 #if PG_VERSION_NUM >= 160000 // b0a55e432: relfilenodes became locators

@@ -132,8 +132,8 @@ bool cut_directory(Relation index, Buffer directory) {
   return true;
 }
 
-/// Locks the reference of a chain in a directory page that has room for another one, which it gets if need be; none if it
-/// can't.
+/// Locks the reference of a chain in a directory page that has room for another one, which it gets if need be; none if
+/// it can't.
 Buffer lock_ref_with_room(Relation index, const core::BucketRef &ref, std::size_t *at) {
   for (;;) {
     Buffer directory = lock_ref(index, ref, at);

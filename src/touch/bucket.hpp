@@ -42,11 +42,10 @@ private:
 
 /// Calls `f(const core::BucketPage &) -> bool` for the pages of a bucket, newest first, each locked meanwhile, until it
 /// returns false. Returns false if the chain is another's by now: what was seen of it counts for nothing then.
-template <class F> bool walk(Relation index, const Place &place, BufferAccessStrategy strategy, F f) {
+template <class F> bool walk(Relation index, const Place &place, BufferAccessStrategy ring, F f) {
   for (BlockNumber block = place.ref.head; block != InvalidBlockNumber;) {
     CHECK_FOR_INTERRUPTS();
-    Buffer buffer = strategy != nullptr ? ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, strategy)
-                                        : read_recent(index, block);
+    Buffer buffer = read_recent(index, block, ring);
     LockBuffer(buffer, BUFFER_LOCK_SHARE);
     Page page = BufferGetPage(buffer);
     if (kind_of(page) != core::PageKind::bucket || bucket_page(page).header().stamp != place.ref.stamp) {

@@ -15,7 +15,7 @@ std::uint64_t place_of(const ItemPointerData &row) {
 
 /// Has the page of a heap at hand, the short way: without a look at whether it could be pruned, which whoever updates
 /// its rows takes.
-void turn_to(IndexFetchTableData *fetch, BlockNumber block) {
+void turn_to(IndexFetchTableData *fetch, BlockNumber block, BufferAccessStrategy ring) {
   Buffer &at_hand = pg::page_at_hand(fetch);
   if (BufferIsValid(at_hand)) {
     if (BufferGetBlockNumber(at_hand) == block)
@@ -23,7 +23,7 @@ void turn_to(IndexFetchTableData *fetch, BlockNumber block) {
     ReleaseBuffer(at_hand);
     at_hand = InvalidBuffer;
   }
-  at_hand = read_recent(fetch->rel, block);
+  at_hand = read_recent(fetch->rel, block, ring);
 }
 
 } // namespace
@@ -83,9 +83,10 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
   Relation table = table_open(table_oid, NoLock);
   TupleTableSlot *slot = table_slot_create(table, nullptr);
   IndexFetchTableData *fetch = table_index_fetch_begin(table);
+  const BlockNumber blocks = RelationGetNumberOfBlocks(table);
+  BufferAccessStrategy ring = ring_for(table, blocks, count_);
   MemoryContext one_row = AllocSetContextCreate(CurrentMemoryContext, "attribution row", ALLOCSET_SMALL_SIZES);
   MemoryContext outer = MemoryContextSwitchTo(one_row);
-  const BlockNumber blocks = RelationGetNumberOfBlocks(table);
   constexpr std::size_t kAhead = 8;
   // Another access method keeps its rows in ways of its own.
   const bool is_heap = table->rd_tableam == GetHeapamTableAmRoutine();
@@ -112,7 +113,7 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
       found = has_row(candidate);
       if (found) {
         if (is_heap)
-          turn_to(fetch, ItemPointerGetBlockNumber(&row));
+          turn_to(fetch, ItemPointerGetBlockNumber(&row), ring);
         found = table_index_fetch_tuple(fetch, &row, snapshot, slot, &again, nullptr);
       }
     } else if (list_[i].conversion == list_[i - 1].conversion)
@@ -130,6 +131,7 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
   MemoryContextDelete(one_row);
   table_index_fetch_end(fetch);
   ExecDropSingleTupleTableSlot(slot);
+  FreeAccessStrategy(ring);
   table_close(table, NoLock);
   return {list_, count_ = kept};
 }

@@ -47,9 +47,9 @@ void request(Relation relation, BlockNumber block) {
 }
 
 /// Begins to fetch a page; null if it is in no buffer yet.
-Page begin_to_fetch(Relation relation, BlockNumber block) {
+Page begin_to_fetch(Relation relation, BlockNumber block, bool is_under_way = false) {
   const Place place(relation, block);
-  if (place.get() == InvalidBuffer)
+  if (place.get() == InvalidBuffer && !is_under_way)
     request(relation, block);
   const Buffer buffer = place.get();
   if (buffer == InvalidBuffer)
@@ -72,10 +72,10 @@ Page fetched(Relation relation, BlockNumber block) {
 
 } // namespace
 
-void fetch_page(Relation relation, BlockNumber block) {
+void fetch_page(Relation relation, BlockNumber block, bool is_under_way) {
   if (block == InvalidBlockNumber)
     return;
-  if (const char *page = begin_to_fetch(relation, block))
+  if (const char *page = begin_to_fetch(relation, block, is_under_way))
     __builtin_prefetch(page + kLine);
 }
 
@@ -114,14 +114,22 @@ void fetch_row(Relation table, const ItemPointerData &row) {
   }
 }
 
-Buffer read_recent(Relation relation, BlockNumber block) {
+Buffer read_recent(Relation relation, BlockNumber block, BufferAccessStrategy ring) {
   if (RelationUsesLocalBuffers(relation))
     return ReadBuffer(relation, block);
   const Place place(relation, block);
   const Buffer buffer = place.get();
   if (buffer != InvalidBuffer && pg::read_where_it_was(relation, block, buffer))
     return buffer;
+  if (ring != nullptr)
+    return ReadBufferExtended(relation, MAIN_FORKNUM, block, RBM_NORMAL, ring);
   return place.set(ReadBuffer(relation, block));
+}
+
+BufferAccessStrategy ring_for(Relation relation, BlockNumber blocks, std::size_t pages) {
+  const auto buffers = static_cast<std::size_t>(NBuffers);
+  const bool is_large = blocks > buffers / 2 && pages > buffers / 32;
+  return is_large && !RelationUsesLocalBuffers(relation) ? GetAccessStrategy(BAS_BULKREAD) : nullptr;
 }
 
 std::string_view known_places() { return {reinterpret_cast<const char *>(own_places), sizeof own_places}; }

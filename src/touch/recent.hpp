@@ -14,8 +14,8 @@
 
 namespace attribution::touch {
 
-/// Has the beginning of a page fetched, if it is where it was.
-void fetch_page(Relation relation, BlockNumber block);
+/// Has the beginning of a page fetched, if it is where it was; or read from the disk, unless that is under way.
+void fetch_page(Relation relation, BlockNumber block, bool is_under_way = false);
 
 /// Some turns later: what a search for these keys reads of a page of entries. Returns the next page of the chain if it
 /// may have any since then, else InvalidBlockNumber.
@@ -25,8 +25,12 @@ BlockNumber fetch_entries(Relation index, BlockNumber block, std::span<const cor
 void fetch_line_pointer(Relation table, const ItemPointerData &row);
 void fetch_row(Relation table, const ItemPointerData &row);
 
-/// A page of the main fork, pinned.
-Buffer read_recent(Relation relation, BlockNumber block);
+/// A page of the main fork, pinned. What is in no buffer yet is read into one of the ring, if there is one.
+Buffer read_recent(Relation relation, BlockNumber block, BufferAccessStrategy ring = nullptr);
+
+/// The ring of a few buffers for who reads so many pages, here and there, of a relation that is too large to stay in
+/// memory: null, for all buffers, if it is not, or if they are few. To be given to FreeAccessStrategy().
+BufferAccessStrategy ring_for(Relation relation, BlockNumber blocks, std::size_t pages);
 
 /// What this process knows.
 std::string_view known_places();

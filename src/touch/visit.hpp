@@ -3,6 +3,7 @@
 
 #include "core/key_search.hpp"
 #include "touch/bucket.hpp"
+#include "touch/read_ahead.hpp"
 
 namespace attribution::touch {
 
@@ -23,6 +24,8 @@ template <class F, class Full> std::size_t visit(Relation index, std::span<const
   std::size_t known = 0; // who has a stop
   std::size_t planned = 0, entered = 0, followed = 0, done = 0;
   const BlockNumber blocks = RelationGetNumberOfBlocks(index);
+  BufferAccessStrategy ring = ring_for(index, blocks, wanted.size());
+  ReadAhead read_ahead(index, blocks, wanted.size());
   core::KeySearch search;
   Locator locate(index);
   const auto plan_next = [&] {
@@ -33,7 +36,7 @@ template <class F, class Full> std::size_t visit(Relation index, std::span<const
     while (known < wanted.size() && wanted[known].hash <= stop.place.last)
       stop.since = std::min(stop.since, wanted[known++].since);
     stop.end = known;
-    fetch_page(index, stop.place.ref.head);
+    fetch_page(index, stop.place.ref.head, read_ahead.covers(stop.place.ref.head));
     ++planned;
   };
   const auto fetch = [&](const Stop &stop, BlockNumber block) {
@@ -43,7 +46,7 @@ template <class F, class Full> std::size_t visit(Relation index, std::span<const
     while (planned - done < kAhead && known < wanted.size())
       plan_next();
     if (done == planned)
-      return known;
+      break;
     const std::size_t wait = known < wanted.size() ? kStep : 0;
     for (; entered + wait < planned; ++entered) {
       Stop &stop = stops[entered % kAhead];
@@ -56,13 +59,15 @@ template <class F, class Full> std::size_t visit(Relation index, std::span<const
       (void)fetch(stops[followed % kAhead], stops[followed % kAhead].older);
     const Stop &stop = stops[done % kAhead];
     search.begin(wanted.subspan(stop.begin, stop.end - stop.begin));
-    if (walk(index, stop.place, nullptr, [&](const core::BucketPage &page) {
+    if (walk(index, stop.place, ring, [&](const core::BucketPage &page) {
           search.search(page, f);
           return page.header().older_newest >= search.since();
         })) {
-      if (full())
-        return stop.end;
       ++done;
+      if (full()) {
+        known = stop.end;
+        break;
+      }
       continue;
     }
     // The bucket was changed since the directory was read: on from here with what it says now.
@@ -70,6 +75,9 @@ template <class F, class Full> std::size_t visit(Relation index, std::span<const
     known = stop.begin;
     planned = entered = followed = done;
   }
+  read_ahead.close();
+  FreeAccessStrategy(ring);
+  return known;
 }
 
 } // namespace attribution::touch

@@ -1,0 +1,30 @@
+// Reading an index from the disk by long stretches, for who goes through much of it in the order of its pages: a disk
+// gives sixteen pages that lie side by side in the time of two or three that don't.
+#pragma once
+
+#include "pg/prelude.hpp"
+
+namespace attribution::touch {
+
+/// Has the pages around those that are wanted read into the system's cache, a stretch of 128 kB at a time. Does nothing
+/// where fewer than every eighth page is wanted: each is asked for alone then. To be closed; an ERROR closes it too.
+class ReadAhead {
+public:
+  /// `wanted`: so many pages of the relation's.
+  ReadAhead(Relation relation, BlockNumber blocks, std::size_t wanted);
+  /// Whether a page that will be read comes with its stretch, so that nobody needs to ask for it.
+  bool covers(BlockNumber block);
+  void close();
+
+private:
+  void read(BlockNumber stretch);
+
+  Relation relation_;
+  bool pays_;
+  BlockNumber next_ = 0; ///< stretch
+  int strays_ = 0;       ///< pages in a row that lie elsewhere
+  int file_ = -1;
+  BlockNumber segment_ = InvalidBlockNumber; ///< of the file
+};
+
+} // namespace attribution::touch
