@@ -167,7 +167,8 @@ def main():
     with Server(**SETTINGS) as server:
         until = server.value("SELECT date_trunc('second', now())")
         load(bench, server, until)
-        results = {**stamp(ROOT), "settings": server.settings, "scale": f"1/{SCALE}", "clicks": CLICKS, "impressions": IMPRESSIONS, "known": KNOWN, "installs": INSTALLS,
+        results = {**stamp(ROOT), "settings": server.settings, "scale": f"1/{SCALE}",
+                   "clicks": CLICKS, "impressions": IMPRESSIONS, "known": KNOWN, "installs": INSTALLS,
                    "click_bytes": server.value("SELECT avg(pg_column_size(c.*))::int FROM game.clicks AS c TABLESAMPLE SYSTEM (1)"),
                    "impression_bytes": server.value("SELECT avg(pg_column_size(m.*))::int FROM game.impressions AS m TABLESAMPLE SYSTEM (1)")}
         for batch, name in ((1, "cold"), (None, "again"), (0, "warm")):
