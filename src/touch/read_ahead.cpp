@@ -20,7 +20,7 @@ ReadAhead::ReadAhead(Relation relation, BlockNumber blocks, std::size_t wanted)
                                  blocks > kStretch && wanted >= blocks / kEvery) {}
 
 bool ReadAhead::covers(BlockNumber block) {
-  if (!pays_ || block == InvalidBlockNumber)
+  if (!pays_)
     return false;
   const BlockNumber stretch = block / kStretch;
   if (stretch < next_ && stretch + kNear >= next_)

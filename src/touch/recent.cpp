@@ -47,9 +47,9 @@ void request(Relation relation, BlockNumber block) {
 }
 
 /// Begins to fetch a page; null if it is in no buffer yet.
-Page begin_to_fetch(Relation relation, BlockNumber block, bool is_under_way = false) {
+Page begin_to_fetch(Relation relation, BlockNumber block, ReadAhead *read_ahead = nullptr) {
   const Place place(relation, block);
-  if (place.get() == InvalidBuffer && !is_under_way)
+  if (place.get() == InvalidBuffer && (read_ahead == nullptr || !read_ahead->covers(block)))
     request(relation, block);
   const Buffer buffer = place.get();
   if (buffer == InvalidBuffer)
@@ -72,10 +72,10 @@ Page fetched(Relation relation, BlockNumber block) {
 
 } // namespace
 
-void fetch_page(Relation relation, BlockNumber block, bool is_under_way) {
+void fetch_page(Relation relation, BlockNumber block, ReadAhead *read_ahead) {
   if (block == InvalidBlockNumber)
     return;
-  if (const char *page = begin_to_fetch(relation, block, is_under_way))
+  if (const char *page = begin_to_fetch(relation, block, read_ahead))
     __builtin_prefetch(page + kLine);
 }
 

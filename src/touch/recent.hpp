@@ -9,13 +9,15 @@
 
 #include "core/key_search.hpp"
 #include "pg/prelude.hpp"
+#include "touch/read_ahead.hpp"
 
 #include <span>
 
 namespace attribution::touch {
 
-/// Has the beginning of a page fetched, if it is where it was; or read from the disk, unless that is under way.
-void fetch_page(Relation relation, BlockNumber block, bool is_under_way = false);
+/// Has the beginning of a page fetched, if it is where it was; or else read from the disk, with those around it if
+/// `read_ahead` has it so.
+void fetch_page(Relation relation, BlockNumber block, ReadAhead *read_ahead = nullptr);
 
 /// Some turns later: what a search for these keys reads of a page of entries. Returns the next page of the chain if it
 /// may have any since then, else InvalidBlockNumber.

@@ -3,7 +3,6 @@
 
 #include "core/key_search.hpp"
 #include "touch/bucket.hpp"
-#include "touch/read_ahead.hpp"
 
 namespace attribution::touch {
 
@@ -36,7 +35,7 @@ template <class F, class Full> std::size_t visit(Relation index, std::span<const
     while (known < wanted.size() && wanted[known].hash <= stop.place.last)
       stop.since = std::min(stop.since, wanted[known++].since);
     stop.end = known;
-    fetch_page(index, stop.place.ref.head, read_ahead.covers(stop.place.ref.head));
+    fetch_page(index, stop.place.ref.head, &read_ahead);
     ++planned;
   };
   const auto fetch = [&](const Stop &stop, BlockNumber block) {
