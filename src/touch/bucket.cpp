@@ -147,6 +147,7 @@ Buffer lock_ref_with_room(Relation index, const core::BucketRef &ref, std::size_
   }
 }
 
+/// To be asked before anything is written that needs it.
 bool has_room(Relation index, const core::BucketRef &ref) {
   std::size_t at = 0;
   Buffer directory = lock_ref_with_room(index, ref, &at);

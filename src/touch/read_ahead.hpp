@@ -1,5 +1,5 @@
-// Reading an index from the disk by long stretches, for who goes through much of it in the order of its pages: a disk
-// gives sixteen pages that lie side by side in the time of two or three that don't.
+// Reading an index from the disk by long stretches, for who goes through much of it in the order of its pages. (A
+// second gives 34,000 pages one by one, 94,000 by stretches here and there, and 220,000 in a row.)
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -22,7 +22,7 @@ private:
   Relation relation_;
   bool pays_;
   BlockNumber next_ = 0; ///< stretch
-  int strays_ = 0;       ///< pages in a row that lie elsewhere
+  int strays_ = 0;       ///< pages that lie elsewhere, since the last stretch
   int file_ = -1;
   BlockNumber segment_ = InvalidBlockNumber; ///< of the file
 };
