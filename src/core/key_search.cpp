@@ -1,8 +1,9 @@
 #include "core/key_search.hpp"
 
+#include "core/radix_sort.hpp"
+
 #include <algorithm>
 #include <bit>
-#include <numeric>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -64,24 +65,8 @@ std::size_t find_hash(const std::uint32_t *hashes, std::size_t count, std::uint3
 }
 
 void sort_by_hash(std::vector<Wanted> &wanted) {
-  // Digit by digit: of 100,000 that takes a quarter of the time that std::sort() does.
-  constexpr int kBits = 11;
-  constexpr std::uint32_t kDigits = 1U << kBits;
-  if (wanted.size() < kDigits / 4) {
-    std::sort(wanted.begin(), wanted.end(), [](const Wanted &a, const Wanted &b) { return a.hash < b.hash; });
-    return;
-  }
-  std::vector<Wanted> sorted(wanted.size());
-  for (int shift = 0; shift < 32; shift += kBits) {
-    std::array<std::size_t, kDigits> place{};
-    const auto digit = [shift](const Wanted &one) { return one.hash >> shift & (kDigits - 1); };
-    for (const Wanted &one : wanted)
-      ++place[digit(one)];
-    std::exclusive_scan(place.begin(), place.end(), place.begin(), std::size_t{0});
-    for (const Wanted &one : wanted)
-      sorted[place[digit(one)]++] = one;
-    wanted.swap(sorted);
-  }
+  std::vector<Wanted> spare(wanted.size());
+  radix_sort(std::span(wanted), spare.data(), [](const Wanted &one) { return one.hash; });
 }
 
 void KeySearch::begin(std::span<const Wanted> wanted) noexcept {

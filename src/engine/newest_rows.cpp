@@ -110,12 +110,14 @@ private:
     auto *candidates = static_cast<touch::Candidates *>(pg::call([&] { return palloc(sizeof(touch::Candidates)); }));
     std::size_t done = 0;
     pg::call([&] {
-      new (candidates) touch::Candidates(keys_.count, true, most, kMemory);
-      done = touch::find_candidates(leaf.index, wanted, GetActiveSnapshot(), *candidates);
+      new (candidates) touch::Candidates(true, kMemory);
+      candidates->begin(wanted, most);
+      done = touch::find_candidates(leaf.index, GetActiveSnapshot(), *candidates);
       (void)candidates->look_up(leaf.table, GetActiveSnapshot(), &same_key_);
     });
-    for (core::Wanted more : wanted.first(done)) {
-      const core::Micros *worst = candidates->beyond(more.conversion);
+    for (std::size_t i = 0; i < done; ++i) {
+      const core::Micros *worst = candidates->beyond(i);
+      core::Wanted more = wanted[i];
       if (worst == nullptr || newest_[more.conversion] >= std::optional(more.since))
         continue;
       more.until = std::min(more.until, *worst - 1);

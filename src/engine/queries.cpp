@@ -317,8 +317,8 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
     touches += " WHERE " + embed(spec.filter);
   touches += ") AS touch";
 
-  std::string sql = "SELECT conversion.\"?number\", " + time + " AS \"?time\", " + id + " AS \"?id\", " +
-                    own_lookback(tier) + ", " + fact(has_empty_key(binding, tier, empty), core::kEmptyKey);
+  std::string sql = "SELECT conversion.\"?number\", " + time + " AS \"?time\", " + own_lookback(tier) + ", " +
+                    fact(has_empty_key(binding, tier, empty), core::kEmptyKey);
   if (!tier.conflict.empty())
     sql += " + " + fact(conflicts(binding, tier, empty), core::kConflict);
   if (near_misses) {
@@ -327,7 +327,7 @@ std::string touchpoints_of(const Binding &binding, std::size_t number, Search se
       sql += " + " + fact("CASE WHEN \"?filter\" THEN " + embed(spec.predicate) + " END IS NOT TRUE",
                           core::kPredicateFails); // not tried on what the filter rules out: it may rely on that
   }
-  sql += " AS \"?facts\"";
+  sql += " AS \"?facts\", " + id + " AS \"?id\"";
   for (const Column &column : tier.columns)
     sql += ", touch." + column.quoted;
   if (channels)

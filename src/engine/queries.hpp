@@ -43,8 +43,8 @@ std::string remembered_of_keys(const Binding &binding, const KeysAsked &asked);
 /// out.
 std::string conversions_of_keys(const Binding &binding, const KeysAsked &asked, bool stored);
 
-/// The columns that every touch query gives first; BoundTier::columns follow.
-enum TouchColumn : int { kTouchNumber = 1, kTouchTime, kTouchId, kTouchLookback, kTouchFacts, kTouchColumns };
+/// The columns that every touch query gives first; BoundTier::columns follow. From the id on they are kept.
+enum TouchColumn : int { kTouchNumber = 1, kTouchTime, kTouchLookback, kTouchFacts, kTouchId, kTouchColumns };
 
 /// What to look for.
 enum class Search {

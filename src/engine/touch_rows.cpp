@@ -2,8 +2,16 @@
 
 #include "engine/batch.hpp"
 #include "engine/queries.hpp"
+#include "pg/compat.hpp"
 
 namespace attribution::engine {
+
+namespace {
+
+/// So many columns of a touch query come before those that are kept.
+constexpr int kNotKept = kTouchId - 1;
+
+} // namespace
 
 TouchRowStore::TouchRowStore(const Binding &binding, MemoryContext memory)
     : binding_(binding), memory_(memory), id_order_(binding.touch_id.oid), shapes_(binding.tiers.size(), nullptr) {
@@ -13,9 +21,15 @@ TouchRowStore::TouchRowStore(const Binding &binding, MemoryContext memory)
 
 std::uintptr_t TouchRowStore::keep(std::size_t tier, TupleTableSlot *slot) {
   MemoryContext outer = MemoryContextSwitchTo(memory_);
-  if (shapes_[tier] == nullptr)
-    shapes_[tier] = CreateTupleDescCopy(slot->tts_tupleDescriptor);
-  MinimalTuple tuple = ExecCopySlotMinimalTuple(slot);
+  TupleDesc &shape = shapes_[tier];
+  if (shape == nullptr) {
+    shape = CreateTemplateTupleDesc(slot->tts_tupleDescriptor->natts - kNotKept);
+    for (int i = 1; i <= shape->natts; ++i)
+      TupleDescCopyEntry(shape, static_cast<AttrNumber>(i), slot->tts_tupleDescriptor,
+                         static_cast<AttrNumber>(i + kNotKept));
+  }
+  slot_getallattrs(slot);
+  MinimalTuple tuple = pg::form_minimal_tuple(shape, slot->tts_values + kNotKept, slot->tts_isnull + kNotKept);
   MemoryContextSwitchTo(outer);
   bytes_ += tuple->t_len;
   return reinterpret_cast<std::uintptr_t>(tuple);
@@ -31,7 +45,7 @@ Datum TouchRowStore::get(const core::Touch &touch, int column, bool *null) const
   HeapTupleData tuple{};
   tuple.t_data = reinterpret_cast<HeapTupleHeader>(touch.row - MINIMAL_TUPLE_OFFSET);
   tuple.t_len = reinterpret_cast<MinimalTuple>(touch.row)->t_len + MINIMAL_TUPLE_OFFSET;
-  return heap_getattr(&tuple, column, shapes_[touch.tier], null);
+  return heap_getattr(&tuple, column - kNotKept, shapes_[touch.tier], null);
 }
 
 Datum TouchRowStore::id(const core::Touch &touch) const {
@@ -41,7 +55,9 @@ Datum TouchRowStore::id(const core::Touch &touch) const {
 
 Datum TouchRowStore::carried(const core::Touch &touch, std::size_t i, bool *null) const {
   const int place = binding_.tiers[touch.tier].carried[i];
-  *null = true;
+  *null = place != kTouchTime;
+  if (place == kTouchTime)
+    return TimestampTzGetDatum(touch.time);
   return place == 0 ? Datum(0) : get(touch, place, null);
 }
 
@@ -100,7 +116,7 @@ int TouchRowStore::compare_texts_within(const core::Touch &a, const core::Touch 
     if (int order = engine::compare_texts(text(a), text(b)))
       return order;
   }
-  if (shapes_[a.tier]->natts >= channel_column(a.tier) && !binding_.spec.channel.empty())
+  if (shapes_[a.tier]->natts + kNotKept >= channel_column(a.tier) && !binding_.spec.channel.empty())
     return channel(a).compare(channel(b));
   return 0;
 }

@@ -12,7 +12,7 @@ public:
   virtual Datum id(const core::Touch &touch) const = 0;
 };
 
-/// Owns copies of rows of touch queries (TouchColumn). Answers the core's questions about them.
+/// Owns copies of rows of touch queries, from TouchColumn::kTouchId on. Answers the core's questions about them.
 class TouchRowStore final : public TouchIds {
 public:
   TouchRowStore(const Binding &binding, MemoryContext memory);
@@ -46,7 +46,7 @@ private:
   MemoryContext memory_;
   MemoryContext scratch_; ///< for what comparing takes
   pg::Order id_order_;
-  std::vector<TupleDesc> shapes_; ///< by tier
+  std::vector<TupleDesc> shapes_; ///< by tier, of what is kept
   std::size_t bytes_ = 0;
 };
 

@@ -136,6 +136,15 @@ inline Buffer &page_at_hand(IndexFetchTableData *heap) {
   return reinterpret_cast<IndexFetchHeapData *>(heap)->xs_cbuf;
 }
 
+/// A tuple in memory, palloc'ed.
+inline MinimalTuple form_minimal_tuple(TupleDesc shape, Datum *values, bool *nulls) {
+#if PG_VERSION_NUM >= 180000 // room in front of it may be asked for
+  return heap_form_minimal_tuple(shape, values, nulls, 0);
+#else
+  return heap_form_minimal_tuple(shape, values, nulls);
+#endif
+}
+
 /// Reads from a temporary file, which must have as much.
 inline void read_exactly(BufFile *file, void *to, std::size_t size) {
 #if PG_VERSION_NUM >= 160000 // 20428d344: reading too little is an error of its own

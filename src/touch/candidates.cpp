@@ -1,5 +1,6 @@
 #include "touch/candidates.hpp"
 
+#include "core/radix_sort.hpp"
 #include "pg/compat.hpp"
 #include "touch/collect.hpp"
 #include "touch/visit.hpp"
@@ -28,25 +29,35 @@ void turn_to(IndexFetchTableData *fetch, BlockNumber block, BufferAccessStrategy
 
 } // namespace
 
-Candidates::Candidates(std::uint32_t conversions, bool newest, std::uint32_t most, std::size_t bytes)
-    : most_(most), newest_(newest), room_(1024), full_(std::max<std::size_t>(bytes / sizeof(Candidate), 1)) {
-  margins_ =
-      static_cast<Margin *>(MemoryContextAllocHuge(CurrentMemoryContext, std::max(conversions, 1U) * sizeof(Margin)));
-  std::fill_n(margins_, conversions, Margin{newest ? core::kMinusInfinity : core::kInfinity, 0, 0, false});
-  list_ = static_cast<Candidate *>(palloc(room_ * sizeof(Candidate)));
+Candidates::Candidates(bool newest, std::size_t bytes)
+    : memory_(CurrentMemoryContext), newest_(newest), full_(std::max<std::size_t>(bytes / (2 * sizeof(Candidate)), 1)) {
+} // it is put in order as a copy
+
+void Candidates::begin(std::span<const core::Wanted> wanted, std::uint32_t most) {
+  if (wanted.size() > margins_room_) {
+    if (margins_ != nullptr)
+      pfree(margins_);
+    margins_room_ = wanted.size();
+    margins_ = static_cast<Margin *>(MemoryContextAllocHuge(memory_, margins_room_ * sizeof(Margin)));
+  }
+  std::fill_n(margins_, wanted.size(), Margin{worst_of_all(), 0, 0, 0});
+  wanted_ = wanted;
+  most_ = most;
+  count_ = 0;
+  has_surplus_ = false;
 }
 
 void Candidates::keep_best() {
   if (!has_surplus_)
     return;
   std::sort(list_, list_ + count_, [this](const Candidate &a, const Candidate &b) {
-    return a.conversion != b.conversion ? a.conversion < b.conversion : is_better(a.time, b.time);
+    return a.place != b.place ? a.place < b.place : is_better(a.time, b.time);
   });
   std::size_t kept = 0;
   for (std::size_t first = 0; first < count_;) {
-    Margin &margin = margins_[list_[first].conversion];
+    Margin &margin = margins_[list_[first].place];
     std::size_t i = first;
-    for (; i < count_ && list_[i].conversion == list_[first].conversion; ++i) {
+    for (; i < count_ && list_[i].place == list_[first].place; ++i) {
       if (i - first < most_)
         margin.worst = list_[i].time;
       else if (list_[i].time != margin.worst) {
@@ -56,8 +67,8 @@ void Candidates::keep_best() {
       list_[kept++] = list_[i];
     }
     if (i - first < most_)
-      margin.worst = newest_ ? core::kMinusInfinity : core::kInfinity;
-    margin.place = static_cast<std::uint32_t>(kept) - 1;
+      margin.worst = worst_of_all();
+    margin.at = static_cast<std::uint32_t>(kept) - 1;
     margin.count = static_cast<std::uint32_t>(std::min<std::size_t>(i - first, most_));
     first = i;
   }
@@ -66,20 +77,33 @@ void Candidates::keep_best() {
 }
 
 void Candidates::make_room() {
+  constexpr std::size_t kFirstRoom = 1024;
   keep_best();
-  if (count_ < room_ / 2)
+  if (room_ > 0 && count_ < room_ / 2)
     return;
-  room_ *= 2;
-  list_ = static_cast<Candidate *>(repalloc_huge(list_, room_ * sizeof(Candidate)));
+  room_ = std::max(2 * room_, kFirstRoom);
+  const std::size_t bytes = room_ * sizeof(Candidate);
+  list_ =
+      static_cast<Candidate *>(list_ == nullptr ? MemoryContextAllocHuge(memory_, bytes) : repalloc_huge(list_, bytes));
+}
+
+/// In the order in which the rows lie in the table; those of one row in that of who wants it.
+void Candidates::sort_by_row() {
+  auto *spare =
+      static_cast<Candidate *>(MemoryContextAllocHuge(memory_, std::max<std::size_t>(count_, 1) * sizeof(Candidate)));
+  core::radix_sort(std::span(list_, count_), spare, [](const Candidate &one) { return place_of(one.row); });
+  pfree(spare);
+  for (std::size_t first = 0, end = 0; first < count_; first = end) {
+    for (end = first + 1; end < count_ && place_of(list_[end].row) == place_of(list_[first].row);)
+      ++end;
+    if (end - first > 1)
+      std::sort(list_ + first, list_ + end, [](const Candidate &a, const Candidate &b) { return a.place < b.place; });
+  }
 }
 
 std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot, RowTaker *taker) {
   keep_best();
-  std::sort(list_, list_ + count_, [](const Candidate &a, const Candidate &b) {
-    const std::uint64_t x = place_of(a.row);
-    const std::uint64_t y = place_of(b.row);
-    return x != y ? x < y : a.conversion < b.conversion;
-  });
+  sort_by_row();
   Relation table = table_open(table_oid, NoLock);
   TupleTableSlot *slot = table_slot_create(table, nullptr);
   IndexFetchTableData *fetch = table_index_fetch_begin(table);
@@ -97,13 +121,17 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
   bool found = false;
   for (std::size_t i = 0; i < count_; ++i) {
     CHECK_FOR_INTERRUPTS();
-    if (i + 2 * kAhead < count_ && may_fetch(list_[i + 2 * kAhead]))
-      fetch_line_pointer(table, list_[i + 2 * kAhead].row);
+    if (i + 2 * kAhead < count_) {
+      if (may_fetch(list_[i + 2 * kAhead]))
+        fetch_line_pointer(table, list_[i + 2 * kAhead].row);
+      if (taker != nullptr)
+        taker->expect(list_[i + 2 * kAhead], false);
+    }
     if (i + kAhead < count_) {
       if (may_fetch(list_[i + kAhead]))
         fetch_row(table, list_[i + kAhead].row);
       if (taker != nullptr)
-        taker->expect(list_[i + kAhead]);
+        taker->expect(list_[i + kAhead], true);
     }
     Candidate &candidate = list_[i];
     if (i == 0 || !ItemPointerEquals(&asked, &candidate.row)) {
@@ -116,11 +144,12 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
           turn_to(fetch, ItemPointerGetBlockNumber(&row), ring);
         found = table_index_fetch_tuple(fetch, &row, snapshot, slot, &again, nullptr);
       }
-    } else if (list_[i].conversion == list_[i - 1].conversion)
+    } else if (list_[i].place == list_[i - 1].place)
       continue; // its bucket was gone through twice
     if (!found)
       continue;
-    list_[kept++] = {candidate.time, candidate.conversion, slot->tts_tid};
+    list_[kept] = candidate;
+    list_[kept++].row = slot->tts_tid;
     if (taker != nullptr) {
       MemoryContextReset(one_row);
       if (!taker->take(list_[kept - 1], slot))
@@ -152,10 +181,9 @@ std::size_t search(Oid oid, std::span<const core::Wanted> wanted, Snapshot snaps
 
 } // namespace
 
-std::size_t find_candidates(Oid index, std::span<const core::Wanted> wanted, Snapshot snapshot,
-                            Candidates &candidates) {
+std::size_t find_candidates(Oid index, Snapshot snapshot, Candidates &candidates) {
   return search(
-      index, wanted, snapshot,
+      index, candidates.wanted(), snapshot,
       [&](const core::Wanted &who, const core::TouchEntry &entry) { candidates.add(who, entry); },
       [&] { return candidates.is_full(); });
 }
