@@ -165,6 +165,22 @@ SELECT conversion_id, touch_id, pg_stat_get_xact_numscans('taps_touch'::regclass
 CALL attribution.run('orders');
 SELECT decided, by_touch_index, by_sql FROM attribution.run_log WHERE rule = 'orders';
 RESET enable_bitmapscan;
+-- Partitions whose times overlap. Of each device one has a touchpoint, and the other better ones, behind many that don't count.
+CREATE TABLE banners (LIKE views, part int) PARTITION BY LIST (part);
+CREATE TABLE banners_1 PARTITION OF banners FOR VALUES IN (0);
+CREATE TABLE banners_2 PARTITION OF banners FOR VALUES IN (1);
+INSERT INTO banners SELECT d * 100 + n, '2026-01-04'::timestamptz + n * interval '1 minute', 1, 'd' || d,
+    CASE WHEN n BETWEEN 13 AND 27 THEN 'click' ELSE 'bot' END, NULL, (d + (n = 20)::int) % 2
+  FROM generate_series(1, 40) AS d, generate_series(1, 39) AS n;
+CREATE INDEX ON banners USING touch (device, app, at);
+CREATE TABLE sales (id int, at timestamptz, app bigint, device text);
+INSERT INTO sales SELECT d, '2026-01-04 01:00', 1, 'd' || d FROM generate_series(1, 40) AS d;
+SELECT attribution.create_rule('sales', 'sales', 'id', 'at');
+SELECT attribution.add_tier('sales', 'banner', 'banners', ARRAY['app', 'device'], '2 hours', id_column => 'click_id', time_column => 'at',
+  filter => 'kind = ''click''');
+SELECT attribution.activate('sales');
+SELECT model, count(*), min(touch_id::int % 100), max(touch_id::int % 100) FROM unnest(ARRAY['last_touch', 'first_touch']) AS model,
+  attribution.attribute('sales', overrides => jsonb_build_object('model', model)) GROUP BY model ORDER BY model;
 -- Parallel workers give what one process does: whatever the slices, and of rows that this transaction alone can see.
 CREATE FUNCTION helped(rule text, overrides jsonb DEFAULT '{}', OUT lines bigint, OUT differ bigint)
 LANGUAGE plpgsql SET search_path = gathering, pg_temp AS $$

@@ -237,14 +237,14 @@ public:
       : binding_(binding), tier_(binding.tiers[tier]), sql_(sql), manner_(manner), batch_(batch), number_(tier),
         newest_(binding.rule.model.kind == core::Model::last_touch),
         offers_(sink, batch.size(), tier == 0 || binding.rule.path == core::PathKind::first_match, newest_),
-        plain_(batch, tier, manner.channels, offers_), reached_(newest_ ? core::kInfinity : core::kMinusInfinity) {}
+        plain_(batch, tier, manner.channels, offers_) {}
 
   /// Finds where to look; false if touch indexes can't do it.
   bool begin(const std::vector<std::uint32_t> &which);
   void run();
 
 private:
-  bool is_wanted(const core::Wanted &wanted, bool worse) const;
+  bool is_wanted(const core::Wanted &wanted) const;
   std::span<const core::Wanted> choose(const touch::Leaf &leaf);
   void hash_keys(const touch::Leaf &leaf);
   void look_into(const touch::Leaf &leaf);
@@ -266,7 +266,7 @@ private:
   std::vector<core::Wanted> wanted_; ///< by hash
   std::vector<int> hashed_;          ///< the order of pairs of these hashes
   std::vector<core::Wanted> still_, next_;
-  core::Micros reached_; ///< nothing of the leaves so far is worse
+  bool is_beyond_ = false; ///< all of the present leaf is worse than what was offered of those before it
   touch::Candidates *candidates_ = nullptr;
 };
 
@@ -309,21 +309,23 @@ bool Gathering::begin(const std::vector<std::uint32_t> &which) {
 void Gathering::run() {
   candidates_ = static_cast<touch::Candidates *>(pg::call([&] { return palloc(sizeof(touch::Candidates)); }));
   new (candidates_) touch::Candidates(newest_, manner_.memory);
+  core::Micros reached = newest_ ? core::kInfinity : core::kMinusInfinity;
   for (const touch::Leaf &leaf : leaves_) {
     if (!offers_.is_open())
       return;
+    is_beyond_ = &leaf == leaves_.data() || (newest_ ? leaf.until < reached : leaf.since > reached);
     look_into(leaf);
-    reached_ = newest_ ? std::min(reached_, leaf.since) : std::max(reached_, leaf.until);
+    reached = newest_ ? std::min(reached, leaf.since) : std::max(reached, leaf.until);
   }
 }
 
-/// Whether the best row that can be in somebody's window could matter. `worse`: all in it are worse than those that
-/// were offered.
-bool Gathering::is_wanted(const core::Wanted &wanted, bool worse) const {
+/// Whether the best row that can be in somebody's window could matter, which is worse than those of this leaf that were
+/// offered.
+bool Gathering::is_wanted(const core::Wanted &wanted) const {
   core::Touch best;
   best.tier = static_cast<std::uint32_t>(number_);
   best.time = newest_ ? wanted.until : wanted.since;
-  return worse ? offers_.wants_worse(wanted.conversion, best) : offers_.wants(wanted.conversion, best);
+  return is_beyond_ ? offers_.wants_worse(wanted.conversion, best) : offers_.wants(wanted.conversion, best);
 }
 
 /// Who looks for rows of a leaf. Who needs none that is as good as those of this leaf can be is done with.
@@ -331,7 +333,6 @@ std::span<const core::Wanted> Gathering::choose(const touch::Leaf &leaf) {
   const auto is_here = [&](const core::Wanted &wanted) {
     return wanted.since <= leaf.until && wanted.until >= leaf.since;
   };
-  const bool worse = newest_ ? leaf.until < reached_ : leaf.since > reached_;
   bool all_are = true;
   std::erase_if(wanted_, [&](core::Wanted wanted) {
     if (!is_here(wanted)) {
@@ -340,7 +341,7 @@ std::span<const core::Wanted> Gathering::choose(const touch::Leaf &leaf) {
     }
     wanted.since = std::max(wanted.since, leaf.since);
     wanted.until = std::min(wanted.until, leaf.until);
-    return !is_wanted(wanted, worse);
+    return !is_wanted(wanted);
   });
   if (all_are)
     return wanted_;
@@ -397,7 +398,7 @@ std::size_t Gathering::look(const touch::Leaf &leaf, std::span<const core::Wante
       more.until = std::min(more.until, *worst - 1);
     else
       more.since = std::max(more.since, *worst + 1);
-    if (more.since <= more.until && is_wanted(more, true))
+    if (more.since <= more.until && is_wanted(more))
       next_.push_back(more);
   }
   return done;
