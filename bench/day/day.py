@@ -31,9 +31,10 @@ RUNNERS = 2 * os.cpu_count()
 Watch.INTERVAL = 0.1     # seconds: looking at a backend's memory takes a millisecond of a core
 TARGET = 60     # seconds
 # Who decides changes more pages than there are buffers. Else it is he who writes them, when he needs the buffers, and who waits then until
-# the WAL is on disk that is about them.
+# the WAL is on disk that is about them. When they go from the system's cache to the disk is the system's to say, until a checkpoint: who has
+# each written at once writes many of them several times, while others wait for the disk to read.
 SETTINGS = {"max_wal_size": "16GB", "maintenance_work_mem": "512MB", "bgwriter_delay": "10ms", "bgwriter_lru_maxpages": "2000",
-            "bgwriter_lru_multiplier": "10", "wal_writer_delay": "10ms"}
+            "bgwriter_lru_multiplier": "10", "bgwriter_flush_after": "0", "wal_writer_delay": "10ms"}
 MADE = """(SELECT n, timestamptz '{until}' - ({rows} - n) * (interval '{span}' / {rows}) AS at, (hashint8extended(n, {seed}) & 1073741823) % {devices} AS device
   FROM generate_series({first}::bigint, {last}::bigint) AS n) AS r"""
 INSTALL_ROW = """md5('install' || n)::uuid, at, 'com.example.game' || device % 3, 'install',

@@ -112,6 +112,9 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
   MemoryContext one_row = AllocSetContextCreate(CurrentMemoryContext, "attribution row", ALLOCSET_SMALL_SIZES);
   MemoryContext outer = MemoryContextSwitchTo(one_row);
   constexpr std::size_t kAhead = 8;
+  constexpr std::size_t kFarAhead = 128;
+  Distance distance(2 * kAhead, kFarAhead);
+  std::size_t asked_for = 0;
   // Another access method keeps its rows in ways of its own.
   const bool is_heap = table->rd_tableam == GetHeapamTableAmRoutine();
   const auto has_row = [blocks](const Candidate &one) { return ItemPointerGetBlockNumber(&one.row) < blocks; };
@@ -121,11 +124,11 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
   bool found = false;
   for (std::size_t i = 0; i < count_; ++i) {
     CHECK_FOR_INTERRUPTS();
-    if (i + 2 * kAhead < count_) {
-      if (may_fetch(list_[i + 2 * kAhead]))
-        fetch_line_pointer(table, list_[i + 2 * kAhead].row);
+    for (; asked_for <= i + distance && asked_for < count_; ++asked_for) {
+      if (may_fetch(list_[asked_for]))
+        distance.found(fetch_line_pointer(table, list_[asked_for].row));
       if (taker != nullptr)
-        taker->expect(list_[i + 2 * kAhead], false);
+        taker->expect(list_[asked_for], false);
     }
     if (i + kAhead < count_) {
       if (may_fetch(list_[i + kAhead]))

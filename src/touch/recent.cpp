@@ -72,11 +72,13 @@ Page fetched(Relation relation, BlockNumber block) {
 
 } // namespace
 
-void fetch_page(Relation relation, BlockNumber block, ReadAhead *read_ahead) {
+bool fetch_page(Relation relation, BlockNumber block, ReadAhead *read_ahead) {
   if (block == InvalidBlockNumber)
-    return;
-  if (const char *page = begin_to_fetch(relation, block, read_ahead))
+    return true;
+  const char *page = begin_to_fetch(relation, block, read_ahead);
+  if (page != nullptr)
     __builtin_prefetch(page + kLine);
+  return page != nullptr;
 }
 
 BlockNumber fetch_entries(Relation index, BlockNumber block, std::span<const core::Wanted> wanted, core::Micros since) {
@@ -100,9 +102,11 @@ BlockNumber fetch_entries(Relation index, BlockNumber block, std::span<const cor
   return bucket.header().older_newest >= since ? bucket.header().older : InvalidBlockNumber;
 }
 
-void fetch_line_pointer(Relation table, const ItemPointerData &row) {
-  if (Page page = begin_to_fetch(table, ItemPointerGetBlockNumberNoCheck(&row)))
+bool fetch_line_pointer(Relation table, const ItemPointerData &row) {
+  Page page = begin_to_fetch(table, ItemPointerGetBlockNumberNoCheck(&row));
+  if (page != nullptr)
     __builtin_prefetch(PageGetItemId(page, ItemPointerGetOffsetNumberNoCheck(&row)));
+  return page != nullptr;
 }
 
 void fetch_row(Relation table, const ItemPointerData &row) {

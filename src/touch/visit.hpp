@@ -12,6 +12,7 @@ namespace attribution::touch {
 template <class F, class Full> std::size_t visit(Relation index, std::span<const core::Wanted> wanted, F f, Full full) {
   // So many buckets ahead their first pages are fetched, and step by step what they lead to.
   constexpr std::size_t kAhead = 16;
+  constexpr std::size_t kFarAhead = 64;
   constexpr std::size_t kStep = kAhead / 3;
   struct Stop {
     Place place;
@@ -19,7 +20,8 @@ template <class F, class Full> std::size_t visit(Relation index, std::span<const
     core::Micros since;     ///< nobody wants what is older
     BlockNumber older;      ///< the chain's second page, if it is of interest
   };
-  Stop stops[kAhead];
+  Stop stops[kFarAhead];
+  Distance distance(kAhead, kFarAhead);
   std::size_t known = 0; // who has a stop
   std::size_t planned = 0, entered = 0, followed = 0, done = 0;
   const BlockNumber blocks = RelationGetNumberOfBlocks(index);
@@ -28,35 +30,34 @@ template <class F, class Full> std::size_t visit(Relation index, std::span<const
   core::KeySearch search;
   Locator locate(index);
   const auto plan_next = [&] {
-    Stop &stop = stops[planned % kAhead];
+    Stop &stop = stops[planned % kFarAhead];
     stop.place = locate(wanted[known].hash);
     stop.begin = known;
     stop.since = core::kInfinity;
     while (known < wanted.size() && wanted[known].hash <= stop.place.last)
       stop.since = std::min(stop.since, wanted[known++].since);
     stop.end = known;
-    fetch_page(index, stop.place.ref.head, &read_ahead);
+    distance.found(fetch_page(index, stop.place.ref.head, &read_ahead));
     ++planned;
   };
   const auto fetch = [&](const Stop &stop, BlockNumber block) {
     return fetch_entries(index, block, wanted.subspan(stop.begin, stop.end - stop.begin), stop.since);
   };
   for (;;) {
-    while (planned - done < kAhead && known < wanted.size())
+    while (planned - done < distance && known < wanted.size())
       plan_next();
     if (done == planned)
       break;
-    const std::size_t wait = known < wanted.size() ? kStep : 0;
-    for (; entered + wait < planned; ++entered) {
-      Stop &stop = stops[entered % kAhead];
+    for (; entered < std::min(planned, done + 2 * kStep); ++entered) {
+      Stop &stop = stops[entered % kFarAhead];
       // It was read without a lock, so that it may be anything.
       const BlockNumber older = fetch(stop, stop.place.ref.head);
       stop.older = older < blocks ? older : InvalidBlockNumber;
       fetch_page(index, stop.older);
     }
-    for (; followed + wait < entered; ++followed)
-      (void)fetch(stops[followed % kAhead], stops[followed % kAhead].older);
-    const Stop &stop = stops[done % kAhead];
+    for (; followed < std::min(entered, done + kStep); ++followed)
+      (void)fetch(stops[followed % kFarAhead], stops[followed % kFarAhead].older);
+    const Stop &stop = stops[done % kFarAhead];
     search.begin(wanted.subspan(stop.begin, stop.end - stop.begin));
     if (walk(index, stop.place, ring, [&](const core::BucketPage &page) {
           search.search(page, f);
