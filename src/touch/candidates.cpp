@@ -109,6 +109,7 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
   IndexFetchTableData *fetch = table_index_fetch_begin(table);
   const BlockNumber blocks = RelationGetNumberOfBlocks(table);
   BufferAccessStrategy ring = ring_for(table, blocks, count_);
+  ReadAhead read_ahead(table, blocks, count_);
   MemoryContext one_row = AllocSetContextCreate(CurrentMemoryContext, "attribution row", ALLOCSET_SMALL_SIZES);
   MemoryContext outer = MemoryContextSwitchTo(one_row);
   constexpr std::size_t kAhead = 8;
@@ -126,7 +127,7 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
     CHECK_FOR_INTERRUPTS();
     for (; asked_for <= i + distance && asked_for < count_; ++asked_for) {
       if (may_fetch(list_[asked_for]))
-        distance.found(fetch_line_pointer(table, list_[asked_for].row));
+        distance.found(fetch_line_pointer(table, list_[asked_for].row, read_ahead));
       if (taker != nullptr)
         taker->expect(list_[asked_for], false);
     }
@@ -162,6 +163,7 @@ std::span<const Candidate> Candidates::look_up(Oid table_oid, Snapshot snapshot,
   MemoryContextSwitchTo(outer);
   MemoryContextDelete(one_row);
   table_index_fetch_end(fetch);
+  read_ahead.close();
   ExecDropSingleTupleTableSlot(slot);
   FreeAccessStrategy(ring);
   table_close(table, NoLock);

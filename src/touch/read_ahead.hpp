@@ -1,4 +1,4 @@
-// Reading an index from the disk by long stretches, for who goes through much of it in the order of its pages. (A
+// Reading a relation from the disk by long stretches, for who goes through much of it in the order of its pages. (A
 // second gives 34,000 pages one by one, 94,000 by stretches here and there, and 220,000 in a row.)
 #pragma once
 
@@ -6,8 +6,11 @@
 
 namespace attribution::touch {
 
-/// Has the pages around those that are wanted read into the system's cache, a stretch of 128 kB at a time. Does nothing
-/// where fewer than every eighth page is wanted: each is asked for alone then. To be closed; an ERROR closes it too.
+/// Has the pages around those that are wanted read into the system's cache, a stretch of 128 kB at a time, where at
+/// least every eighth page is wanted. Where fewer are, each is asked for alone; until that many have been in one go
+/// after the other, as the batches of a backlog want other pages each, and stretches would have cost no more: then it
+/// is stretches once, if the cache is said to be that large (effective_cache_size). To be closed; an ERROR closes it
+/// too.
 class ReadAhead {
 public:
   /// `wanted`: so many pages of the relation's.
@@ -20,9 +23,11 @@ private:
   void read(BlockNumber stretch);
 
   Relation relation_;
+  BlockNumber &alone_; ///< pages that this process has asked for alone
   bool pays_;
-  BlockNumber next_ = 0; ///< stretch
-  int strays_ = 0;       ///< pages that lie elsewhere, since the last stretch
+  BlockNumber last_ = InvalidBlockNumber; ///< page that was wanted
+  BlockNumber next_ = 0;                  ///< stretch
+  int strays_ = 0;                        ///< pages that lie elsewhere, since the last stretch
   int file_ = -1;
   BlockNumber segment_ = InvalidBlockNumber; ///< of the file
 };

@@ -102,8 +102,8 @@ BlockNumber fetch_entries(Relation index, BlockNumber block, std::span<const cor
   return bucket.header().older_newest >= since ? bucket.header().older : InvalidBlockNumber;
 }
 
-bool fetch_line_pointer(Relation table, const ItemPointerData &row) {
-  Page page = begin_to_fetch(table, ItemPointerGetBlockNumberNoCheck(&row));
+bool fetch_line_pointer(Relation table, const ItemPointerData &row, ReadAhead &read_ahead) {
+  Page page = begin_to_fetch(table, ItemPointerGetBlockNumberNoCheck(&row), &read_ahead);
   if (page != nullptr)
     __builtin_prefetch(PageGetItemId(page, ItemPointerGetOffsetNumberNoCheck(&row)));
   return page != nullptr;

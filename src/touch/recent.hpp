@@ -24,7 +24,7 @@ bool fetch_page(Relation relation, BlockNumber block, ReadAhead *read_ahead = nu
 BlockNumber fetch_entries(Relation index, BlockNumber block, std::span<const core::Wanted> wanted, core::Micros since);
 
 /// Has what leads to a row of a table fetched; some turns later the row. Returns whether it seems to be in memory.
-bool fetch_line_pointer(Relation table, const ItemPointerData &row);
+bool fetch_line_pointer(Relation table, const ItemPointerData &row, ReadAhead &read_ahead);
 void fetch_row(Relation table, const ItemPointerData &row);
 
 /// How far ahead to fetch: as far as the processor needs it, and further where pages are not in memory, so that the
