@@ -31,7 +31,7 @@ void turn_to(IndexFetchTableData *fetch, BlockNumber block, BufferAccessStrategy
 
 Candidates::Candidates(bool newest, std::size_t bytes)
     : memory_(CurrentMemoryContext), newest_(newest), full_(std::max<std::size_t>(bytes / (2 * sizeof(Candidate)), 1)) {
-} // it is put in order as a copy
+}
 
 void Candidates::begin(std::span<const core::Wanted> wanted, std::uint32_t most) {
   if (wanted.size() > margins_room_) {

@@ -38,7 +38,7 @@ public:
 /// it needs later.
 class Candidates {
 public:
-  /// `bytes`: how much the list should take.
+  /// `bytes`: how much the list should take, with the copy by which it is put in order.
   Candidates(bool newest, std::size_t bytes);
 
   /// Begins with an empty list. `most`: how many of each; more where they share a microsecond with the last of them.
