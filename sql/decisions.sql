@@ -167,10 +167,10 @@ SELECT decided FROM attribution.run_log ORDER BY run DESC LIMIT 1;
 DROP TABLE shop.before;
 SELECT attribution.drop_rule('parcels', keep_decisions => false);
 DROP TABLE shop.parcels;
--- Nor is one if a few of its installation keys are others' as well.
+-- Nor is one if a few of its installation keys are others' as well. Each is decided once, however long that takes.
 CREATE TABLE shop.openings (id int, at timestamptz, user_id int, PRIMARY KEY (id, at));
 CREATE INDEX ON shop.openings USING touch (user_id, at);
-SELECT attribution.create_rule('openings', 'shop.openings', 'id', 'at', installation_key => '{user_id}', allowed_lateness => '0'); -- decided once, however long this takes
+SELECT attribution.create_rule('openings', 'shop.openings', 'id', 'at', installation_key => '{user_id}', allowed_lateness => '0');
 SELECT attribution.add_tier('openings', 'click', 'shop.clicks', '{user_id}', '1 day', id_column => 'click_id', time_column => 'clicked_at');
 SELECT attribution.activate('openings');
 INSERT INTO shop.openings SELECT i, '2026-01-05', i FROM generate_series(1, 20000) AS i;

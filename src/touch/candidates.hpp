@@ -110,7 +110,7 @@ private:
   std::uint32_t most_ = 0;
   Margin *margins_ = nullptr; ///< by place among those who are wanted
   std::size_t margins_room_ = 0;
-  Candidate *list_ = nullptr, *spare_ = nullptr; ///< of the same size
+  Candidate *list_ = nullptr;
   std::size_t count_ = 0, room_ = 0;
   bool has_surplus_ = false; ///< somebody has more than `most_`
 };

@@ -7,13 +7,12 @@
 namespace attribution::touch {
 
 /// Has the pages around those that are wanted read into the system's cache, a stretch of 128 kB at a time, where at
-/// least every eighth page is wanted. Where fewer are, each is asked for alone; until that many have been in one go
-/// after the other, as the batches of a backlog want other pages each, and stretches would have cost no more: then it
-/// is stretches once, if the cache is said to be that large (effective_cache_size). To be closed; an ERROR closes it
-/// too.
+/// least every eighth page is wanted. Where fewer are, each is asked for alone, until one batch after the other has
+/// asked for as many: a backlog's want other pages each, and stretches would have cost no more. Then it is stretches
+/// once, if the cache is said to have room for all (effective_cache_size). To be closed; an ERROR closes it too.
 class ReadAhead {
 public:
-  /// `wanted`: so many pages of the relation's.
+  /// `wanted`: at most so many pages of the relation's.
   ReadAhead(Relation relation, BlockNumber blocks, std::size_t wanted);
   /// Whether a page that will be read comes with its stretch, so that nobody needs to ask for it.
   bool covers(BlockNumber block);

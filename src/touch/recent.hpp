@@ -28,7 +28,8 @@ bool fetch_line_pointer(Relation table, const ItemPointerData &row, ReadAhead &r
 void fetch_row(Relation table, const ItemPointerData &row);
 
 /// How far ahead to fetch: as far as the processor needs it, and further where pages are not in memory, so that the
-/// disk has many to read at once. (A million installs, two sessions, nothing in memory: 55.5 s; 59.0 if never further.)
+/// disk has many to read at once. (A million installs, two sessions, both caches emptied: 55.5 s; 59.0 if never
+/// further.)
 class Distance {
 public:
   Distance(std::size_t least, std::size_t most) : least_(least), most_(most), distance_(least) {}
