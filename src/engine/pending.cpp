@@ -114,9 +114,8 @@ void claim(const Binding &binding, core::Micros since, core::Micros now, std::ui
       // Told the times, the planner would look for the end of their index, past all who have left the queue.
       {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}, pg::Planning::once);
   plan.expect({binding.id.type.oid, TIMESTAMPTZOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIDOID});
-  const pg::Rows rows = plan.execute({{TimestampTzGetDatum(since), false},
-                                      {TimestampTzGetDatum(now), false},
-                                      {Int32GetDatum(static_cast<std::int32_t>(most)), false}});
+  const pg::Rows rows =
+      plan.execute({at_time(since), at_time(now), {Int32GetDatum(static_cast<std::int32_t>(most)), false}});
   pg::Within within(claims.memory);
   for (std::uint64_t row = 0; row < rows.count; ++row) {
     bool null = true;
@@ -128,6 +127,16 @@ void claim(const Binding &binding, core::Micros since, core::Micros now, std::ui
     claims.reached = std::max(claims.reached, DatumGetTimestampTz(rows.get(row, 5, &null)));
     claims.rows.push_back(*reinterpret_cast<ItemPointerData *>(DatumGetPointer(rows.get(row, 6, &null))));
   }
+}
+
+std::uint32_t count_due(const Binding &binding, core::Micros since, core::Micros now, std::uint32_t most) {
+  const pg::Plan plan = pg::Plan::kept("SELECT pg_catalog.count(*)::int4 FROM (SELECT FROM " + pending_of(binding) +
+                                           " WHERE due >= $1 AND due <= $2 LIMIT $3) AS due",
+                                       {TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}, pg::Planning::once);
+  bool null = true;
+  return static_cast<std::uint32_t>(DatumGetInt32(
+      plan.execute({at_time(since), at_time(now), {Int32GetDatum(static_cast<std::int32_t>(most)), false}})
+          .get(0, 1, &null)));
 }
 
 void Claimed::shorten(std::uint32_t conversions) {

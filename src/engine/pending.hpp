@@ -22,6 +22,9 @@ struct Claims {
 /// Locks what is due from `since` until `now`, the longest due first, passing over what others have locked.
 void claim(const Binding &binding, core::Micros since, core::Micros now, std::uint32_t most, Claims &claims);
 
+/// How many rows are due from `since` until `now`, claimed or not; `most` if they are more.
+std::uint32_t count_due(const Binding &binding, core::Micros since, core::Micros now, std::uint32_t most);
+
 /// What the claimed ids stand for.
 struct Claimed {
   Batch batch;                       ///< the conversions, at most one for each id

@@ -6,10 +6,25 @@
 #include "engine/installations.hpp"
 #include "pg/by_index.hpp"
 #include "pg/transaction.hpp"
+#include "touch/read_ahead.hpp"
 
 namespace attribution::engine {
 
 namespace {
+
+/// How many batches like this one are to come. The count is good for as many conversions as it found.
+double batches_to_come(const Binding &binding, core::Micros since, core::Micros now, std::uint32_t claimed) {
+  constexpr std::uint32_t kMost = 1 << 19; // 0.1 s
+  static Oid queue = InvalidOid;
+  static std::uint32_t due = 0;
+  if (queue != binding.spec.storage->pending || due <= claimed) {
+    const pg::ByIndex by_index;
+    queue = binding.spec.storage->pending;
+    due = count_due(binding, since, now, kMost);
+  }
+  due -= std::min(due, claimed);
+  return static_cast<double>(due) / claimed;
+}
 
 /// The claims' next turns, or none.
 void schedule(const Binding &binding, const Claims &claims, std::uint32_t done,
@@ -102,6 +117,8 @@ BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros sin
   if (claims.size() == 0)
     return result;
   if (!isolate) {
+    const touch::Foresight foresight(
+        claims.size() == limits.conversions ? batches_to_come(binding, claims.reached, now, claims.size()) : 0);
     decide(binding, claims, run, now, limits, result);
     return result;
   }

@@ -13,29 +13,23 @@ constexpr BlockNumber kEvery = 8;
 constexpr BlockNumber kNear = 8; ///< stretches that may be left out, as nobody wants anything of them
 constexpr int kMostStrays = 16;
 
-/// Where it is counted how many pages of a relation were asked for alone. Two may have the same place.
-BlockNumber &count_of(Relation relation) {
-  static BlockNumber counts[1024];
-  return counts[RelationGetRelid(relation) % lengthof(counts)];
-}
+double batches_to_come = 0;
 
 } // namespace
 
+Foresight::Foresight(double batches) { batches_to_come = batches; }
+
+Foresight::~Foresight() { batches_to_come = 0; }
+
 ReadAhead::ReadAhead(Relation relation, BlockNumber blocks, std::size_t wanted)
-    : relation_(relation), alone_(count_of(relation)),
+    : relation_(relation),
       pays_(effective_io_concurrency > 0 && !RelationUsesLocalBuffers(relation) && blocks > kStretch &&
-            (wanted >= blocks / kEvery ||
-             (alone_ + wanted >= blocks / kEvery && blocks <= static_cast<BlockNumber>(effective_cache_size)))) {
-  if (pays_)
-    alone_ = 0;
-}
+            (wanted >= blocks / kEvery || (static_cast<double>(wanted) * (1 + batches_to_come) >= blocks / kEvery &&
+                                           blocks <= static_cast<BlockNumber>(effective_cache_size)))) {}
 
 bool ReadAhead::covers(BlockNumber block) {
-  if (!pays_) {
-    alone_ += block != last_ ? 1 : 0;
-    last_ = block;
+  if (!pays_)
     return false;
-  }
   const BlockNumber stretch = block / kStretch;
   if (stretch < next_ && stretch + kNear >= next_)
     return true;

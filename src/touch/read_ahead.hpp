@@ -6,10 +6,18 @@
 
 namespace attribution::touch {
 
+/// Says for a scope that so many batches will follow, each of which wants as much of the same relations as this one.
+class Foresight {
+public:
+  explicit Foresight(double batches);
+  ~Foresight();
+  Foresight(const Foresight &) = delete;
+  Foresight &operator=(const Foresight &) = delete;
+};
+
 /// Has the pages around those that are wanted read into the system's cache, a stretch of 128 kB at a time, where at
-/// least every eighth page is wanted. Where fewer are, each is asked for alone, until one batch after the other has
-/// asked for as many: a backlog's want other pages each, and stretches would have cost no more. Then it is stretches
-/// once, if the cache is said to have room for all (effective_cache_size). To be closed; an ERROR closes it too.
+/// least every eighth page is wanted: by this batch, or by those that follow as well, if the cache is said to have room
+/// for all (effective_cache_size). Else each is asked for alone. To be closed; an ERROR closes it too.
 class ReadAhead {
 public:
   /// `wanted`: at most so many pages of the relation's.
@@ -22,11 +30,9 @@ private:
   void read(BlockNumber stretch);
 
   Relation relation_;
-  BlockNumber &alone_; ///< pages that this process has asked for alone
   bool pays_;
-  BlockNumber last_ = InvalidBlockNumber; ///< page that was wanted
-  BlockNumber next_ = 0;                  ///< stretch
-  int strays_ = 0;                        ///< pages that lie elsewhere, since the last stretch
+  BlockNumber next_ = 0; ///< stretch
+  int strays_ = 0;       ///< pages that lie elsewhere, since the last stretch
   int file_ = -1;
   BlockNumber segment_ = InvalidBlockNumber; ///< of the file
 };
