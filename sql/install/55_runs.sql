@@ -109,12 +109,12 @@ CREATE FUNCTION attribution._run_batch_size() RETURNS integer LANGUAGE c STABLE 
 COMMENT ON FUNCTION attribution._run_batch_size() IS 'How many conversions a batch of a run has at most, as attribution.batch_size says.';
 
 CREATE FUNCTION attribution._run_batch(rule text, run bigint, since timestamptz, now timestamptz, most integer, everywhere boolean, OUT claimed integer,
-  OUT reached timestamptz, OUT decided bigint, OUT changed bigint, OUT restated bigint, OUT withdrawn bigint, OUT kept bigint,
-  OUT closed bigint, OUT by_touch_index bigint, OUT by_sql bigint, OUT tiers text[], OUT counts bigint[], OUT dead text, OUT message text)
+  OUT reached timestamptz, OUT rest boolean, OUT decided bigint, OUT changed bigint, OUT restated bigint, OUT withdrawn bigint,
+  OUT kept bigint, OUT closed bigint, OUT by_touch_index bigint, OUT by_sql bigint, OUT tiers text[], OUT counts bigint[], OUT dead text, OUT message text)
 RETURNS SETOF record LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'attribution_run_batch';
 COMMENT ON FUNCTION attribution._run_batch(text, bigint, timestamptz, timestamptz, integer, boolean) IS
 'Decides a batch of what is due from since until now, as the rule''s owner, and writes what changed; reached: when the last of
-it was due. most: at most so many conversions, null for attribution.batch_size; 1: if the one can''t be decided, it is set
+it was due; rest: more may be due. most: at most so many conversions, null for attribution.batch_size; 1: if the one can''t be decided, it is set
 aside; dead is its id, and message says why. everywhere: earlier decisions are looked for at all times.';
 
 CREATE FUNCTION attribution._is_of_the_data(code text) RETURNS boolean
@@ -379,7 +379,7 @@ BEGIN
             SELECT key AS tier, value::numeric AS count FROM jsonb_each_text(l.outcomes) UNION ALL SELECT * FROM unnest(batch.tiers, batch.counts)) AS e
           GROUP BY e.tier HAVING sum(e.count) > 0) AS o)
       WHERE l.run = this_run;
-    RETURN batch.reached;
+    RETURN CASE WHEN batch.rest THEN batch.reached ELSE 'infinity' END;
   END IF;
 
   item := log.work -> 0;
@@ -411,8 +411,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION attribution._step(bigint, timestamptz) IS
-'One transaction''s worth of a run: of what is due from since on, the first. Returns from when to go on, null if nothing was
-left. (Where an old snapshot keeps the rows that are through from being vacuumed, looking from the beginning each time would
+'One transaction''s worth of a run: of what is due from since on, the first. Returns from when to go on, infinity if it was all,
+null if there was nothing. (Where an old snapshot keeps the rows that are through from being vacuumed, looking from the beginning each time would
 take longer and longer.)';
 
 CREATE FUNCTION attribution._finish_run(this_run bigint) RETURNS void
@@ -528,8 +528,9 @@ BEGIN
       END IF;
     ELSE
       -- In the end a last look from the beginning: what was committed late may have been due earlier.
-      EXIT WHEN next IS NULL AND NOT pg_catalog.isfinite(since);
-      since := coalesce(next, '-infinity');
+      next := coalesce(next, 'infinity');
+      EXIT WHEN next OPERATOR(pg_catalog.=) 'infinity' AND NOT pg_catalog.isfinite(since);
+      since := CASE WHEN next OPERATOR(pg_catalog.=) 'infinity' THEN '-infinity' ELSE next END;
     END IF;
     COMMIT;
   END LOOP;

@@ -192,11 +192,18 @@ void reschedule(const Binding &binding, const Claims &claims, const std::vector<
 std::uint64_t close(const Binding &binding, const Claims &claims, const std::vector<std::uint32_t> &which) {
   if (which.empty())
     return 0;
-  Given given(which);
-  given.add("place", type_of(TIDOID), [&](std::uint32_t claim) { return place_of(claims, claim); });
-  return given.execute(joined({"DELETE FROM ", pending_of(binding), " AS pending USING ", given.rows(),
-                               " WHERE pending.ctid = given.place"}),
-                       pg::Planning::once);
+  // (2,000: 0.6 ms. By a join with as many places, each is a scan of its own: 1.8 ms.)
+  std::vector<Datum> places;
+  places.reserve(which.size());
+  for (const std::uint32_t claim : which)
+    places.push_back(place_of(claims, claim).value);
+  pg::Context memory("attribution places");
+  const pg::Within within(memory);
+  const pg::Type place = type_of(TIDOID);
+  const pg::Plan plan =
+      pg::Plan::kept("DELETE FROM " + pending_of(binding) + " AS pending WHERE pending.ctid = ANY ($1)",
+                     {place.array_oid()}, pg::Planning::once);
+  return plan.execute({{place.array(places.data(), nullptr, places.size()), false}}).count;
 }
 
 void set_aside(const Binding &binding, const Claims &claims, int sqlstate, const std::string &message) {

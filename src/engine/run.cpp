@@ -71,6 +71,7 @@ void decide(const Binding &binding, Claims &claims, std::int64_t run, core::Micr
     result.ways = source.ways();
     if (decided.headers.size() < claimed.batch.size())
       claimed.shorten(static_cast<std::uint32_t>(decided.headers.size()));
+    result.rest = result.rest || claimed.done < claims.size();
     const pg::ByIndex by_index;
     enrich(decided);
     kept = ledger.read(claims, claimed, decided);
@@ -105,20 +106,21 @@ BatchResult run_batch(const Binding &binding, std::int64_t run, core::Micros sin
   BatchResult result;
   result.by_tier.assign(binding.tiers.size() + 1, 0);
   lock_partitions(binding.spec);
+  const std::uint32_t most = isolate ? 1 : limits.conversions;
   Claims claims;
   {
     const pg::ByIndex by_index;
-    claim(binding, since, now, isolate ? 1 : limits.conversions, claims);
+    claim(binding, since, now, most, claims);
   }
   if (everywhere)
     claims.elsewhere.assign(claims.size(), true);
   result.claimed = claims.size();
   result.reached = claims.reached;
+  result.rest = claims.size() == most;
   if (claims.size() == 0)
     return result;
   if (!isolate) {
-    const touch::Foresight foresight(
-        claims.size() == limits.conversions ? batches_to_come(binding, claims.reached, now, claims.size()) : 0);
+    const touch::Foresight foresight(result.rest ? batches_to_come(binding, claims.reached, now, claims.size()) : 0);
     decide(binding, claims, run, now, limits, result);
     return result;
   }

@@ -16,6 +16,7 @@ struct RunLimits {
 
 struct BatchResult {
   std::uint32_t claimed = 0;
+  bool rest = false;                           ///< more may be due
   core::Micros reached = core::kMinusInfinity; ///< when the last of them was due
   Tally tally;
   core::Micros next_due = core::kInfinity; ///< when the first of them is due again

@@ -71,6 +71,7 @@ Datum attribution_run_batch(PG_FUNCTION_ARGS) {
     enum Column {
       kClaimed,
       kReached,
+      kRest,
       kDecided,
       kChanged,
       kRestated,
@@ -84,8 +85,8 @@ Datum attribution_run_batch(PG_FUNCTION_ARGS) {
       kDead,
       kMessage
     };
-    pg::ResultSet result(fcinfo, {INT4OID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-                                  INT8OID, INT8OID, TEXTARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID});
+    pg::ResultSet result(fcinfo, {INT4OID, TIMESTAMPTZOID, BOOLOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
+                                  INT8OID, INT8OID, INT8OID, TEXTARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID});
     const StoringRule rule(entry::required(fcinfo, 0, "rule"));
     const engine::Binding &binding = rule.binding();
     std::uint32_t most = entry::run_batch_size();
@@ -101,6 +102,7 @@ Datum attribution_run_batch(PG_FUNCTION_ARGS) {
       entry::announce(done.next_due);
     result.set(kClaimed, Int32GetDatum(static_cast<std::int32_t>(done.claimed)));
     result.set(kReached, TimestampTzGetDatum(done.reached));
+    result.set(kRest, BoolGetDatum(done.rest));
     if (!done.why.empty()) {
       result.set_text(kDead, done.dead.c_str());
       result.set_text(kMessage, done.why.c_str());

@@ -58,7 +58,8 @@ public:
   core::Micros not_before() const noexcept { return not_before_; }
   bool is_running() const noexcept { return run_.has_value(); }
 
-  /// One step of what is due since `since`. Returns from when to go on; nothing: that was all.
+  /// One step of what is due since `since`. Returns from when to go on, infinity if it was all; nothing: there was
+  /// nothing.
   std::optional<core::Micros> advance(core::Micros since) {
     pg::report_activity(("attribution: rule " + rule_).c_str());
     try {
