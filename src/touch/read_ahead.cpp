@@ -21,11 +21,12 @@ Foresight::Foresight(double batches) { batches_to_come = batches; }
 
 Foresight::~Foresight() { batches_to_come = 0; }
 
-ReadAhead::ReadAhead(Relation relation, BlockNumber blocks, std::size_t wanted)
-    : relation_(relation),
-      pays_(effective_io_concurrency > 0 && !RelationUsesLocalBuffers(relation) && blocks > kStretch &&
-            (wanted >= blocks / kEvery || (static_cast<double>(wanted) * (1 + batches_to_come) >= blocks / kEvery &&
-                                           blocks <= static_cast<BlockNumber>(effective_cache_size)))) {}
+ReadAhead::ReadAhead(Relation relation, BlockNumber blocks, std::size_t wanted) : relation_(relation) {
+  const auto wanted_in_all = static_cast<double>(wanted) * (1 + batches_to_come);
+  const BlockNumber enough = blocks / kEvery;
+  pays_ = effective_io_concurrency > 0 && !RelationUsesLocalBuffers(relation) && blocks > kStretch &&
+          (wanted >= enough || (wanted_in_all >= enough && blocks <= static_cast<BlockNumber>(effective_cache_size)));
+}
 
 bool ReadAhead::covers(BlockNumber block) {
   if (!pays_)
