@@ -183,13 +183,13 @@ CALL attribution.run('openings');
 SELECT pg_stat_force_next_flush();
 SELECT a.idx_tup_read - b.idx_tup_read < 10000 AS few FROM pg_stat_user_indexes AS a, shop.before AS b WHERE indexrelname = 'openings_pkey';
 SELECT kind, count(*) FROM shop.openings_decisions GROUP BY 1 ORDER BY 1;
+DROP TABLE shop.before;
 -- A batch that ends for want of memory is not the last, though it had claimed all that was due.
 INSERT INTO shop.openings SELECT i, '2026-01-07', i FROM generate_series(30001, 31000) AS i;
 SET attribution.work_mem = '64kB';
 CALL attribution.run('openings');
 RESET attribution.work_mem;
 SELECT decided, batches > 1 AS several FROM attribution.run_log ORDER BY run DESC LIMIT 1;
-DROP TABLE shop.before;
 SELECT attribution.drop_rule('openings', keep_decisions => false);
 DROP TABLE shop.openings;
 

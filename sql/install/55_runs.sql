@@ -114,8 +114,8 @@ CREATE FUNCTION attribution._run_batch(rule text, run bigint, since timestamptz,
 RETURNS SETOF record LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'attribution_run_batch';
 COMMENT ON FUNCTION attribution._run_batch(text, bigint, timestamptz, timestamptz, integer, boolean) IS
 'Decides a batch of what is due from since until now, as the rule''s owner, and writes what changed; reached: when the last of
-it was due; rest: more may be due. most: at most so many conversions, null for attribution.batch_size; 1: if the one can''t be decided, it is set
-aside; dead is its id, and message says why. everywhere: earlier decisions are looked for at all times.';
+it was due; rest: more may be due. most: at most so many conversions, null for attribution.batch_size; 1: if the one can''t be
+decided, it is set aside; dead is its id, and message says why. everywhere: earlier decisions are looked for at all times.';
 
 CREATE FUNCTION attribution._is_of_the_data(code text) RETURNS boolean
 LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'attribution_is_of_the_data';
@@ -412,8 +412,8 @@ END
 $$;
 COMMENT ON FUNCTION attribution._step(bigint, timestamptz) IS
 'One transaction''s worth of a run: of what is due from since on, the first. Returns from when to go on, infinity if it was all,
-null if there was nothing. (Where an old snapshot keeps the rows that are through from being vacuumed, looking from the beginning each time would
-take longer and longer.)';
+null if there was nothing. (Where an old snapshot keeps the rows that are through from being vacuumed, looking from the
+beginning each time would take longer and longer.)';
 
 CREATE FUNCTION attribution._finish_run(this_run bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -527,7 +527,7 @@ BEGIN
         PERFORM attribution._raise(code, message, detail, hint);
       END IF;
     ELSE
-      -- In the end a last look from the beginning: what was committed late may have been due earlier.
+      -- After several a last look from the beginning: what was committed late may have been due earlier.
       next := coalesce(next, 'infinity');
       EXIT WHEN next OPERATOR(pg_catalog.=) 'infinity' AND NOT pg_catalog.isfinite(since);
       since := CASE WHEN next OPERATOR(pg_catalog.=) 'infinity' THEN '-infinity' ELSE next END;
