@@ -213,6 +213,28 @@ ROLLBACK;
 BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT * FROM helped('installs');
 COMMIT;
+-- A table that lies in the order of time is dealt out by its pages: each row is read once, whatever came since or has moved.
+CREATE TABLE signups (id int PRIMARY KEY, at timestamptz, app bigint, device text);
+INSERT INTO signups SELECT i, '2026-01-01'::timestamptz + i * interval '30 seconds', i % 3, 'd' || i % 450 FROM generate_series(1, 8000) AS i;
+SELECT attribution.create_rule('signups', 'signups', 'id', 'at');
+SELECT attribution.add_tier('signups', 'view', 'views', ARRAY['app', 'device'], '2 days', id_column => 'click_id', time_column => 'at');
+SELECT attribution.activate('signups');
+ANALYZE signups;
+SELECT pg_stat_force_next_flush();
+SELECT seq_tup_read AS before FROM pg_stat_user_tables WHERE relid = 'signups'::regclass \gset
+SELECT count(*) AS decided, count(pg_stat_force_next_flush()) > 0 AS flushed FROM attribution.attribute('signups');
+SELECT seq_tup_read - :before AS read FROM pg_stat_user_tables WHERE relid = 'signups'::regclass;
+SELECT * FROM helped('signups');
+BEGIN;
+INSERT INTO signups SELECT -i, '2026-01-04'::timestamptz - i * interval '1 minute', i % 3, 'd' || i % 450 FROM generate_series(1, 3000) AS i;
+UPDATE signups SET device = 'd1' WHERE id % 7 = 0;
+DELETE FROM signups WHERE id % 11 = 0;
+SELECT * FROM helped('signups');
+ROLLBACK;
+GRANT SELECT ON views TO regress_gathering;
+GRANT SELECT (id, at, app, device), TRIGGER ON signups TO regress_gathering;
+SELECT attribution.set_owner('signups', 'regress_gathering');
+SELECT * FROM helped('signups');
 -- A helper's error is the call's. The leader waits for it here, so there is one.
 CREATE FUNCTION helpers_fail(kind text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN

@@ -27,19 +27,19 @@ public:
   /// Whether an eligible touch could still matter, by tier and time. Ask first: keeping a row costs a copy.
   bool wants(std::uint32_t conversion, const Touch &touch) const noexcept;
 
-  /// Adds a wanted touch, whose row is kept by now. Calls `release(row)` for every row that can't win any more, perhaps
-  /// this one.
+  /// Adds a wanted touch, whose row is kept by now. Calls `release(touch)` for every one that can't win any more,
+  /// perhaps this one.
   template <class Release> void add(std::uint32_t conversion, const Touch &touch, TouchRows &rows, Release release) {
     std::uint32_t &head = heads_[conversion];
     if (head != kNone && keep_ == Keep::winners) {
       const int order = compare(touch, nodes_[head].touch, rows);
       if (order < 0) {
-        release(touch.row);
+        release(touch);
         return;
       }
       while (order > 0 && head != kNone) {
         Node &node = nodes_[head];
-        release(node.touch.row);
+        release(node.touch);
         const std::uint32_t next = node.next;
         node.next = free_;
         free_ = head;

@@ -30,23 +30,38 @@ void check_row(const Binding &binding, const pg::Row &row) {
 /// About what a conversion's values take of a batch.
 constexpr double kBytesEach = 128;
 
-pg::Plan prepare(const Binding &binding, core::Micros since, core::Micros until, Oid reader, double expected,
+/// Statistics say too little at times.
+constexpr double kSpare = 1.25;
+
+double most_in_batch(const BatchLimits &limits) {
+  return std::min(static_cast<double>(limits.conversions), static_cast<double>(limits.bytes) / kBytesEach);
+}
+
+pg::Plan prepare(const Binding &binding, const ConversionRange &range, Oid reader, double expected,
                  const BatchLimits &limits) {
-  const bool has_end = until != core::kInfinity;
-  const bool in_order =
-      !binding.id_is_unique || expected == 0 ||
-      expected > std::min(static_cast<double>(limits.conversions), static_cast<double>(limits.bytes) / kBytesEach);
+  const bool has_end = range.until != core::kInfinity;
+  const bool in_order = !binding.id_is_unique || expected == 0 || expected > most_in_batch(limits);
   // A short range with two ends is read by an index on the time, if there is one; but looking for duplicates goes by
   // how many there are.
   constexpr double kFew = 1000;
-  const pg::Planning planning = has_end && core::is_finite(since) && binding.id_is_unique && expected < kFew
+  const pg::Planning planning = has_end && core::is_finite(range.since) && binding.id_is_unique && expected < kFew
                                     ? pg::Planning::once
                                     : pg::Planning::each_time;
-  const pg::Plan plan = pg::Plan::kept(conversions_in_range(binding, has_end, in_order),
-                                       {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID}, planning);
+  const pg::Plan plan = pg::Plan::kept(conversions_in_range(binding, has_end, range.is_of_pages(), in_order),
+                                       {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TIDOID, TIDOID}, planning);
   plan.refuse_volatile("conversions of rule \"" + binding.spec.name + "\"");
   plan.check_reader(reader);
   return plan;
+}
+
+/// The first place of a page.
+pg::Param beginning_of(BlockNumber block) {
+  return {pg::call([block] {
+            auto *place = static_cast<ItemPointer>(palloc(sizeof(ItemPointerData)));
+            ItemPointerSet(place, block, 0);
+            return PointerGetDatum(place);
+          }),
+          false};
 }
 
 } // namespace
@@ -79,6 +94,17 @@ void Batch::clear() {
   kinds.clear();
   bytes = 0;
   memory.reset();
+}
+
+void Batch::reserve(const Binding &binding, std::size_t conversions) {
+  columns.resize(binding.columns.size() + binding.installation_key.size());
+  times.reserve(conversions);
+  ids.reserve(conversions);
+  for (BatchColumn &column : columns) {
+    column.values.reserve(conversions);
+    column.nulls.reserve(conversions);
+    column.empty.reserve(conversions);
+  }
 }
 
 void Batch::swap(Batch &other) noexcept {
@@ -168,20 +194,26 @@ void replace_if_less(const Binding &binding, Batch &batch, const pg::Row &row) {
   batch.add(binding, row);
 }
 
-ConversionReader::ConversionReader(const Binding &binding, core::Micros since, core::Micros until, Oid reader,
-                                   double expected, const BatchLimits &limits)
-    : binding_(binding), limits_(limits), id_order_(binding.id.type.oid),
-      cursor_(
-          prepare(binding, since, until, reader, expected, limits),
-          {{TimestampTzGetDatum(since), false}, {TimestampTzGetDatum(until), false}, text_array(binding.spec.empty)}) {}
+ConversionReader::ConversionReader(const Binding &binding, const ConversionRange &range, Oid reader, double expected,
+                                   const BatchLimits &limits)
+    : binding_(binding), limits_(limits),
+      expected_(static_cast<std::size_t>(std::min(kSpare * expected, most_in_batch(limits)))),
+      id_order_(binding.id.type.oid),
+      cursor_(prepare(binding, range, reader, expected, limits), {{TimestampTzGetDatum(range.since), false},
+                                                                  {TimestampTzGetDatum(range.until), false},
+                                                                  text_array(binding.spec.empty),
+                                                                  beginning_of(range.first),
+                                                                  beginning_of(range.past)}) {}
 
 bool ConversionReader::is_parallel_safe(const Binding &binding, Oid reader) {
-  return prepare(binding, core::kMinusInfinity, core::kInfinity, reader, 0, {}).is_parallel_safe();
+  return prepare(binding, {core::kMinusInfinity, core::kInfinity}, reader, 0, {}).is_parallel_safe();
 }
 
 bool ConversionReader::next(Batch &batch) {
   batch.clear();
   batch.swap(ahead_);
+  if (!is_at_end_)
+    batch.reserve(binding_, expected_);
   batch_ = &batch;
   // Rows of one id and time are one conversion: a full batch does not end before it is seen that the next is another.
   while (ahead_.size() == 0 && !is_at_end_) {

@@ -27,6 +27,8 @@ struct Batch {
   /// Whether a conversion has all the keys of a tier: none NULL or empty.
   bool has_key(const BoundTier &tier, std::uint32_t conversion) const;
   void clear();
+  /// Has room for so many made at once.
+  void reserve(const Binding &binding, std::size_t conversions);
   /// Adds a row of a conversion query.
   void add(const Binding &binding, const pg::Row &row);
   void remove_last();
@@ -62,13 +64,21 @@ struct BatchLimits {
   std::size_t bytes;
 };
 
-/// Reads the conversions of a rule with since <= time < until, each id once: batch by batch by time, for those of one
+/// Conversions with since <= time < until; of a table perhaps those in some of its pages alone, from `first` to before
+/// `past`.
+struct ConversionRange {
+  core::Micros since, until;
+  BlockNumber first = 0, past = InvalidBlockNumber;
+  bool is_of_pages() const noexcept { return first != 0 || past != InvalidBlockNumber; }
+};
+
+/// Reads the conversions of a rule in a range, each id once: batch by batch by time, for those of one
 /// time have their touchpoints in the same few tables. `reader` must have SELECT on what is read.
 class ConversionReader final : private pg::CheckedReceiver {
 public:
   /// `expected`: about so many conversions; 0: nobody knows. If they are one batch, their order does not matter, and
   /// they come in none. (To sort 200,000 of them was a fifth of all it took to attribute them.)
-  ConversionReader(const Binding &binding, core::Micros since, core::Micros until, Oid reader, double expected,
+  ConversionReader(const Binding &binding, const ConversionRange &range, Oid reader, double expected,
                    const BatchLimits &limits);
   /// Whether several processes may read side by side.
   static bool is_parallel_safe(const Binding &binding, Oid reader);
@@ -85,6 +95,7 @@ private:
 
   const Binding &binding_;
   BatchLimits limits_;
+  std::size_t expected_; ///< about as many in a batch; 0: nobody knows
   pg::Order id_order_;
   pg::Cursor cursor_;
   Batch *batch_ = nullptr; ///< that is being filled

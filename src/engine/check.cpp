@@ -35,7 +35,7 @@ bool check(const Binding &binding, Oid reader) {
     bool wants(std::uint32_t, const core::Touch &) const noexcept override { return false; }
   } nowhere;
   Batch nothing;
-  const ConversionReader none(binding, core::kMinusInfinity, core::kMinusInfinity, reader, 0, {});
+  const ConversionReader none(binding, {core::kMinusInfinity, core::kMinusInfinity}, reader, 0, {});
   SqlTouchSource source(binding, reader, 0, true);
   for (std::size_t tier = 0; tier < binding.tiers.size(); ++tier)
     source.gather(nothing, {}, tier, nowhere);

@@ -21,7 +21,7 @@ public:
     touch.row = rows_.keep(candidate.tier, row);
     try {
       ++kept_;
-      shortlists_.add(conversion, touch, rows_, [this](std::uintptr_t loser) {
+      shortlists_.add(conversion, touch, rows_, [this](const core::Touch &loser) {
         rows_.release(loser);
         --kept_;
       });
@@ -104,7 +104,7 @@ bool Decider::decide_at_once(Batch &batch, std::uint32_t from, std::uint32_t to,
       __builtin_prefetch(judge.shortlists().any(conversion + 2 * kAhead));
     if (conversion + kAhead < to)
       if (const core::Touch *next = judge.shortlists().any(conversion + kAhead))
-        TouchRowStore::prefetch(next->row);
+        judge.rows().prefetch(*next);
     judge.shortlists().collect(conversion, touches);
     {
       pg::Within within(scratch);

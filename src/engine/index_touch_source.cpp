@@ -75,12 +75,20 @@ private:
   std::uint32_t number_;
   bool channels_;
   CandidateSink &sink_;
+  /// A column of the table at hand, by its place in a touch query. What else such a query has is NULL: the match
+  /// columns, which are the same in all that a conversion is offered, so that they settle no tie.
+  struct Taken {
+    int place;
+    const Column *column;
+    AttrNumber attribute;
+  };
   std::string channel_; ///< the column that is the channel
   Datum no_channel_ = 0;
   std::vector<PlainKey> keys_;
-  std::vector<AttrNumber> attributes_; ///< of the time, the id, the tier's columns, and the channel
+  std::vector<Taken> taken_; ///< beside the time and the id, and the channel
+  AttrNumber time_ = 0, id_ = 0, channel_attribute_ = 0;
   AttrNumber last_ = 0;
-  TupleTableSlot *touch_ = nullptr; ///< the columns of a touch query
+  TupleTableSlot *touch_ = nullptr; ///< the columns of a touch query, up to the last that is taken
 };
 
 bool PlainRows::begin(const Binding &binding, const TierSpec &spec, const BoundTier &tier) {
@@ -110,7 +118,12 @@ bool PlainRows::begin(const Binding &binding, const TierSpec &spec, const BoundT
       return false;
     no_channel_ = pg::text(kNoChannel);
   }
-  const int columns = kTouchColumns - 1 + static_cast<int>(tier.columns.size()) + channels_;
+  for (std::size_t i = 0; i < tier.columns.size(); ++i)
+    if (const int place = kTouchColumns + static_cast<int>(i);
+        std::ranges::find(tier.carried, place) != tier.carried.end())
+      taken_.push_back({place, &tier.columns[i], 0});
+  const int named = kTouchColumns - 1 + static_cast<int>(tier.columns.size());
+  const int columns = channels_ ? named + 1 : taken_.empty() ? kTouchId : named;
   touch_ = pg::call([&] {
     TupleDesc shape = CreateTemplateTupleDesc(columns);
     const auto column = [shape](int number, Oid type) {
@@ -121,11 +134,13 @@ bool PlainRows::begin(const Binding &binding, const TierSpec &spec, const BoundT
     column(kTouchLookback, INT8OID);
     column(kTouchFacts, INT4OID);
     column(kTouchId, tier.id.type.oid);
-    for (std::size_t i = 0; i < tier.columns.size(); ++i)
-      column(kTouchColumns + static_cast<int>(i), tier.columns[i].type.oid);
+    for (int place = kTouchColumns; place <= std::min(columns, named); ++place)
+      column(place, tier.columns[static_cast<std::size_t>(place - kTouchColumns)].type.oid);
     if (channels_)
       column(columns, TEXTOID);
-    return MakeSingleTupleTableSlot(shape, &TTSOpsVirtual);
+    TupleTableSlot *slot = MakeSingleTupleTableSlot(shape, &TTSOpsVirtual);
+    std::fill_n(slot->tts_isnull, columns, true);
+    return slot;
   });
   return true;
 }
@@ -140,11 +155,12 @@ void PlainRows::begin_table(const touch::Leaf &leaf, const BoundTier &tier) {
   last_ = 0;
   for (std::size_t i = 0; i < keys_.size(); ++i)
     keys_[i].attribute = attribute(tier.match[i].touch);
-  attributes_ = {attribute(tier.time), attribute(tier.id)};
-  for (const Column &column : tier.columns)
-    attributes_.push_back(attribute(column));
+  time_ = attribute(tier.time);
+  id_ = attribute(tier.id);
+  for (Taken &taken : taken_)
+    taken.attribute = attribute(*taken.column);
   if (channels_)
-    attributes_.push_back(attribute_of(channel_));
+    channel_attribute_ = attribute_of(channel_);
 }
 
 void PlainRows::expect(const touch::Candidate &candidate, bool near) const noexcept {
@@ -161,10 +177,8 @@ bool PlainRows::take(const touch::Candidate &candidate, TupleTableSlot *row) noe
   slot_getsomeattrs(row, last_);
   const auto is_null = [row](AttrNumber attribute) { return row->tts_isnull[attribute - 1]; };
   const auto value = [row](AttrNumber attribute) { return row->tts_values[attribute - 1]; };
-  const AttrNumber time = attributes_[0];
-  const AttrNumber id = attributes_[1];
   // An entry without a time, or of a row that has another one by now, is of no use.
-  if (is_null(time) || is_null(id) || DatumGetTimestampTz(value(time)) != candidate.time)
+  if (is_null(time_) || is_null(id_) || DatumGetTimestampTz(value(time_)) != candidate.time)
     return true;
   for (const PlainKey &key : keys_)
     if (is_null(key.attribute) || !key.exact.same(value(key.attribute), key.conversion->values[candidate.conversion]))
@@ -176,14 +190,13 @@ bool PlainRows::take(const touch::Candidate &candidate, TupleTableSlot *row) noe
     touch_->tts_isnull[column - 1] = null;
   };
   set(kTouchNumber, Int32GetDatum(static_cast<std::int32_t>(candidate.conversion)));
-  set(kTouchTime, value(time));
-  set(kTouchLookback, 0, true);
+  set(kTouchTime, value(time_));
   set(kTouchFacts, Int32GetDatum(0));
-  set(kTouchId, value(id));
-  for (std::size_t i = 2; i < attributes_.size(); ++i)
-    set(kTouchColumns + static_cast<int>(i) - 2, value(attributes_[i]), is_null(attributes_[i]));
-  if (channels_ && is_null(attributes_.back()))
-    set(kTouchColumns + static_cast<int>(attributes_.size()) - 3, no_channel_);
+  set(kTouchId, value(id_));
+  for (const Taken &taken : taken_)
+    set(taken.place, value(taken.attribute), is_null(taken.attribute));
+  if (channels_)
+    set(touch_->tts_tupleDescriptor->natts, is_null(channel_attribute_) ? no_channel_ : value(channel_attribute_));
   ExecStoreVirtualTuple(touch_);
   core::Touch touch;
   touch.time = candidate.time;

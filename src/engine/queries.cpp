@@ -121,12 +121,13 @@ Oid id_collation(const Binding &binding) {
   return pg::is_deterministic(binding.id.type.collation) ? binding.id.type.collation : C_COLLATION_OID;
 }
 
-std::string conversions_in_range(const Binding &binding, bool has_end, bool in_order) {
+std::string conversions_in_range(const Binding &binding, bool has_end, bool of_pages, bool in_order) {
   const std::string &relation = binding.conversions.name;
   const std::string time = "conversion." + binding.time.quoted;
   const std::string id = "conversion." + binding.id.quoted;
   std::string sql = "SELECT " + conversion_columns(binding, "true", "$3") + " FROM " + relation +
                     " AS conversion WHERE " + time + " >= $1" + (has_end ? " AND " + time + " < $2" : "") +
+                    (of_pages ? " AND conversion.ctid >= $4 AND conversion.ctid < $5" : "") +
                     and_filter(binding.spec.filter);
   if (!binding.id_is_unique)
     sql += " AND NOT EXISTS (SELECT FROM (SELECT " + id + " AS id, " + time + " AS at FROM " + relation +

@@ -15,8 +15,9 @@ std::string relation_name(Oid relation);
 Oid id_collation(const Binding &binding);
 
 /// Conversions with $1 <= time < $2, of several rows of one id the earliest, by (time, id) if they are to be in order.
-/// $3: the empty values, text[]. Without an end, one at 'infinity' is to be met and refused, not passed over.
-std::string conversions_in_range(const Binding &binding, bool has_end, bool in_order);
+/// $3: the empty values, text[]. Without an end, one at 'infinity' is to be met and refused, not passed over. Of some
+/// pages of a table alone: from the place $4 to before $5.
+std::string conversions_in_range(const Binding &binding, bool has_end, bool of_pages, bool in_order);
 /// All rows with the id $1, by time, whether or not they pass the rule's filter (kConversionPasses). $2: the empty
 /// values.
 std::string conversions_by_id(const Binding &binding);

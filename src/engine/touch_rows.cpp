@@ -14,7 +14,8 @@ constexpr int kNotKept = kTouchId - 1;
 } // namespace
 
 TouchRowStore::TouchRowStore(const Binding &binding, MemoryContext memory)
-    : binding_(binding), memory_(memory), id_order_(binding.touch_id.oid), shapes_(binding.tiers.size(), nullptr) {
+    : binding_(binding), memory_(memory), id_order_(binding.touch_id.oid), shapes_(binding.tiers.size(), nullptr),
+      are_ids_(binding.tiers.size(), 0) {
   scratch_ = pg::call(
       [&] { return AllocSetContextCreate(memory, "attribution touchpoint comparison", ALLOCSET_SMALL_SIZES); });
 }
@@ -27,16 +28,23 @@ std::uintptr_t TouchRowStore::keep(std::size_t tier, TupleTableSlot *slot) {
     for (int i = 1; i <= shape->natts; ++i)
       TupleDescCopyEntry(shape, static_cast<AttrNumber>(i), slot->tts_tupleDescriptor,
                          static_cast<AttrNumber>(i + kNotKept));
+    are_ids_[tier] = shape->natts == 1 && TupleDescAttr(shape, 0)->attbyval;
   }
   slot_getallattrs(slot);
+  if (is_id(tier)) {
+    MemoryContextSwitchTo(outer);
+    return slot->tts_values[kNotKept];
+  }
   MinimalTuple tuple = pg::form_minimal_tuple(shape, slot->tts_values + kNotKept, slot->tts_isnull + kNotKept);
   MemoryContextSwitchTo(outer);
   bytes_ += tuple->t_len;
   return reinterpret_cast<std::uintptr_t>(tuple);
 }
 
-void TouchRowStore::release(std::uintptr_t row) {
-  MinimalTuple tuple = reinterpret_cast<MinimalTuple>(row);
+void TouchRowStore::release(const core::Touch &touch) {
+  if (is_id(touch.tier))
+    return;
+  MinimalTuple tuple = reinterpret_cast<MinimalTuple>(touch.row);
   bytes_ -= tuple->t_len;
   pfree(tuple);
 }
@@ -49,6 +57,8 @@ Datum TouchRowStore::get(const core::Touch &touch, int column, bool *null) const
 }
 
 Datum TouchRowStore::id(const core::Touch &touch) const {
+  if (is_id(touch.tier))
+    return touch.row;
   bool null = true;
   return get(touch, kTouchId, &null);
 }
@@ -58,6 +68,10 @@ Datum TouchRowStore::carried(const core::Touch &touch, std::size_t i, bool *null
   *null = place != kTouchTime;
   if (place == kTouchTime)
     return TimestampTzGetDatum(touch.time);
+  if (place == kTouchId) {
+    *null = false;
+    return id(touch);
+  }
   return place == 0 ? Datum(0) : get(touch, place, null);
 }
 
@@ -67,6 +81,10 @@ std::string_view TouchRowStore::channel(const core::Touch &touch) const {
   // As it was kept: rows in memory are not toasted, though they may have been made of values that are.
   const text *channel = pg::call([&] { return DatumGetTextPP(value); });
   return {VARDATA_ANY(channel), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(channel))};
+}
+
+bool TouchRowStore::has(std::size_t tier, int column) const noexcept {
+  return column <= shapes_[tier]->natts + kNotKept;
 }
 
 int TouchRowStore::channel_column(std::size_t tier) const noexcept {
@@ -107,7 +125,7 @@ int TouchRowStore::compare_texts_within(const core::Touch &a, const core::Touch 
   if (int order = engine::compare_texts(binding_.touch_id.text(id(a)), binding_.touch_id.text(id(b))))
     return order;
   const std::vector<Column> &columns = binding_.tiers[a.tier].columns;
-  for (std::size_t i = 0; i < columns.size(); ++i) {
+  for (std::size_t i = 0; i < columns.size() && has(a.tier, kTouchColumns + static_cast<int>(i)); ++i) {
     const auto text = [&](const core::Touch &touch) {
       bool null = true;
       const Datum value = get(touch, kTouchColumns + static_cast<int>(i), &null);
@@ -116,7 +134,7 @@ int TouchRowStore::compare_texts_within(const core::Touch &a, const core::Touch 
     if (int order = engine::compare_texts(text(a), text(b)))
       return order;
   }
-  if (shapes_[a.tier]->natts + kNotKept >= channel_column(a.tier) && !binding_.spec.channel.empty())
+  if (!binding_.spec.channel.empty() && has(a.tier, channel_column(a.tier)))
     return channel(a).compare(channel(b));
   return 0;
 }

@@ -14,7 +14,7 @@ void WholePaths::for_each(
     const std::function<void(const Batch &batch, std::uint32_t conversion, const WholePath &path)> &put) {
   // A sweep takes as many conversions as there is room for.
   const std::uint32_t most = sweep_.is_possible() ? UINT32_MAX : limits_.conversions;
-  ConversionReader conversions(binding_, since, until, reader_, 0, {most, limits_.conversion_bytes});
+  ConversionReader conversions(binding_, {since, until}, reader_, 0, {most, limits_.conversion_bytes});
   Batch batch;
   while (conversions.next(batch))
     tell(batch, 0, batch.size(),

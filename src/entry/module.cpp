@@ -6,6 +6,7 @@
 #include "pg/prelude.hpp"
 #include "touch/collect.hpp"
 #include "touch/options.hpp"
+#include "touch/recent.hpp"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -20,7 +21,8 @@ void _PG_init(void) {
   // Loaded on demand there are functions, and no workers; nor while pg_upgrade runs.
   if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
     return;
-  request_shared_memory();
+  request_shared_table();
+  attribution::touch::request_shared_places();
   watch_transactions();
   register_launcher();
 }

@@ -176,8 +176,8 @@ public:
                             entry::work_mem() / (keep_ == core::Keep::winners ? processes_ : 1));
     engine::BatchLimits limits = entry::read_limits();
     limits.bytes /= processes_;
-    engine::ConversionReader conversions(binding_, slices.ends[slice], slices.ends[slice + 1], reader_,
-                                         slices.conversions / slices.count(), limits);
+    engine::ConversionReader conversions(binding_, slices.ranges[slice], reader_, slices.conversions / slices.count(),
+                                         limits);
     engine::Batch batch;
     std::uint32_t put = 0;
     while (conversions.next(batch)) {
@@ -221,13 +221,14 @@ template <class Emit> void read_range(FunctionCallInfo fcinfo) {
 
   const bool may_share = pg::may_have_helpers();
   const std::uint32_t most = may_share ? static_cast<std::uint32_t>(max_parallel_workers_per_gather) + 1 : 1;
-  engine::Slices slices = engine::slices_of(binding, since, until, most, entry::min_parallel_conversions());
+  engine::Slices slices =
+      engine::slices_of(binding, since, until, rule.reader(), most, entry::min_parallel_conversions());
   std::optional<Reader<Emit>> reader;
   reader.emplace(binding, rule.reader(), slices.count());
   if (slices.count() > 1 && reader->is_parallel_safe()) {
     pg::call([] { touch::write_collected(); });
     engine::Packer order;
-    order(Emit::kReading, rule.reader(), binding.spec, slices.ends, slices.conversions);
+    order(Emit::kReading, rule.reader(), binding.spec, slices.ranges, slices.conversions);
     pg::Team team("attribution_help_read", static_cast<int>(slices.count()) - 1, order.bytes(), touch::known_places(),
                   slices.count(), result);
     if (!team.empty()) {
@@ -240,7 +241,7 @@ template <class Emit> void read_range(FunctionCallInfo fcinfo) {
   }
   if (slices.count() > 1)
     reader.emplace(binding, rule.reader(), 1);
-  slices.ends = {since, until};
+  slices.ranges = {{since, until}};
   reader->read(slices, 0, result, [] {});
 }
 
@@ -249,7 +250,7 @@ template <class Emit> void help_read(pg::Helper &helper, engine::Unpacker &order
   Oid reader = InvalidOid;
   engine::RuleSpec spec;
   engine::Slices slices;
-  order(reader, spec, slices.ends, slices.conversions);
+  order(reader, spec, slices.ranges, slices.conversions);
   const engine::Binding binding = engine::bind(std::move(spec));
   Reader<Emit> reads(binding, reader, slices.count());
   while (const std::optional<std::uint32_t> piece = helper.take_piece())

@@ -1,6 +1,7 @@
 #include "entry/workers.hpp"
 
 #include "pg/resultset.hpp"
+#include "pg/shared_memory.hpp"
 
 extern "C" {
 PGDLLEXPORT PG_FUNCTION_INFO_V1(attribution_workers);
@@ -26,8 +27,6 @@ struct Table {
 
 Table *table = nullptr;
 bool worker_here = false; ///< this process is a worker
-shmem_request_hook_type next_request_hook = nullptr;
-shmem_startup_hook_type next_startup_hook = nullptr;
 
 /// Holds the table's lock for a scope. No ERROR may be raised meanwhile: nothing here allocates or calls what might.
 class Locked {
@@ -37,26 +36,6 @@ public:
   Locked(const Locked &) = delete;
   Locked &operator=(const Locked &) = delete;
 };
-
-void request() {
-  if (next_request_hook != nullptr)
-    next_request_hook();
-  RequestAddinShmemSpace(MAXALIGN(sizeof(Table)));
-  RequestNamedLWLockTranche("attribution", 1);
-}
-
-void startup() {
-  if (next_startup_hook != nullptr)
-    next_startup_hook();
-  bool found = false;
-  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-  table = static_cast<Table *>(ShmemInitStruct("attribution workers", sizeof(Table), &found));
-  if (!found) {
-    memset(static_cast<void *>(table), 0, sizeof(Table));
-    table->lock = &GetNamedLWLockTranche("attribution")->lock;
-  }
-  LWLockRelease(AddinShmemInitLock);
-}
 
 Worker *find(Oid database) noexcept {
   for (Worker &worker : table->workers)
@@ -156,9 +135,11 @@ const char *name_of(WorkerState state) noexcept {
   return "";
 }
 
-void request_shared_memory() {
-  next_request_hook = std::exchange(shmem_request_hook, request);
-  next_startup_hook = std::exchange(shmem_startup_hook, startup);
+void request_shared_table() {
+  pg::request({"attribution workers", sizeof(Table), "attribution", [](void *memory, LWLock *lock) {
+                 table = static_cast<Table *>(memory);
+                 table->lock = lock;
+               }});
 }
 
 void wake_worker(Oid database, core::Micros due) noexcept {

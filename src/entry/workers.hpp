@@ -30,8 +30,8 @@ struct Worker {
   char message[128];       ///< why there is no process; empty if all is well
 };
 
-/// Asks for the shared memory: from _PG_init, under shared_preload_libraries.
-void request_shared_memory();
+/// From _PG_init, under shared_preload_libraries.
+void request_shared_table();
 
 // Backends.
 

@@ -85,14 +85,14 @@ void Candidates::make_room() {
   const std::size_t bytes = room_ * sizeof(Candidate);
   list_ =
       static_cast<Candidate *>(list_ == nullptr ? MemoryContextAllocHuge(memory_, bytes) : repalloc_huge(list_, bytes));
+  if (spare_ != nullptr)
+    pfree(spare_);
+  spare_ = static_cast<Candidate *>(MemoryContextAllocHuge(memory_, bytes));
 }
 
 /// In the order in which the rows lie in the table; those of one row in that of who wants it.
 void Candidates::sort_by_row() {
-  auto *spare =
-      static_cast<Candidate *>(MemoryContextAllocHuge(memory_, std::max<std::size_t>(count_, 1) * sizeof(Candidate)));
-  core::radix_sort(std::span(list_, count_), spare, [](const Candidate &one) { return place_of(one.row); });
-  pfree(spare);
+  core::radix_sort(std::span(list_, count_), spare_, [](const Candidate &one) { return place_of(one.row); });
   for (std::size_t first = 0, end = 0; first < count_; first = end) {
     for (end = first + 1; end < count_ && place_of(list_[end].row) == place_of(list_[first].row);)
       ++end;

@@ -111,6 +111,7 @@ private:
   Margin *margins_ = nullptr; ///< by place among those who are wanted
   std::size_t margins_room_ = 0;
   Candidate *list_ = nullptr;
+  Candidate *spare_ = nullptr; ///< for putting it in order; as large
   std::size_t count_ = 0, room_ = 0;
   bool has_surplus_ = false; ///< somebody has more than `most_`
 };

@@ -1,6 +1,7 @@
 #include "touch/recent.hpp"
 
 #include "pg/compat.hpp"
+#include "pg/shared_memory.hpp"
 #include "touch/page.hpp"
 
 #include <atomic>
@@ -12,8 +13,10 @@ namespace {
 
 /// By relation and block: 4 MB at most, for the pages of 8 GB. Two pages may have the same place. 0: unknown.
 constexpr std::size_t kPlaces = 1 << 20;
+constexpr std::size_t kBytes = kPlaces * sizeof(Buffer);
 Buffer own_places[kPlaces];
-Buffer *places = own_places;
+Buffer *home = own_places; ///< or of all processes
+Buffer *places = home;     ///< or those of a team
 
 /// Where a page was last. Others may be writing what they have seen.
 class Place {
@@ -136,16 +139,23 @@ BufferAccessStrategy ring_for(Relation relation, BlockNumber blocks, std::size_t
   return is_large && !RelationUsesLocalBuffers(relation) ? GetAccessStrategy(BAS_BULKREAD) : nullptr;
 }
 
-std::string_view known_places() { return {reinterpret_cast<const char *>(own_places), sizeof own_places}; }
+void request_shared_places() {
+  pg::request({"attribution places", kBytes, nullptr,
+               [](void *memory, LWLock *) { home = places = static_cast<Buffer *>(memory); }});
+}
+
+std::string_view known_places() {
+  return home == own_places ? std::string_view(reinterpret_cast<const char *>(own_places), kBytes) : std::string_view();
+}
 
 void share_places(std::span<char> copy) {
-  if (copy.size() == sizeof own_places) // not so of another build of this library
+  if (copy.size() == kBytes) // not so of another build of this library
     places = reinterpret_cast<Buffer *>(copy.data());
 }
 
 SharedPlaces::~SharedPlaces() {
-  if (Buffer *shared = std::exchange(places, own_places); shared != own_places)
-    memcpy(own_places, shared, sizeof own_places);
+  if (const Buffer *shared = std::exchange(places, home); shared != home)
+    memcpy(home, shared, kBytes);
 }
 
 } // namespace attribution::touch

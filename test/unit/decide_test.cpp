@@ -174,7 +174,7 @@ TEST(Decide, AgreesWithTheNaivePathWhateverTheOrderOfArrival) {
     std::shuffle(touches.begin(), touches.end(), random);
     for (const Touch &touch : touches) {
       ASSERT_TRUE(everything.wants(0, touch));
-      everything.add(0, touch, rows, [](std::uintptr_t) { FAIL() << "nothing may be released"; });
+      everything.add(0, touch, rows, [](const Touch &) { FAIL() << "nothing may be released"; });
       if (!winners.wants(0, touch))
         continue;
       ++kept;
@@ -216,7 +216,7 @@ TEST(Shortlists, ABusyKeyCostsTheMemoryOfOneTouchpoint) {
   for (int i = 0; i < 1000; ++i) {
     const Touch touch = rows.touch(i, 0, i);
     ASSERT_TRUE(shortlists.wants(1, touch));
-    shortlists.add(1, touch, rows, [&](std::uintptr_t) { ++released; });
+    shortlists.add(1, touch, rows, [&](const Touch &) { ++released; });
   }
   EXPECT_EQ(released, 999);
   EXPECT_FALSE(shortlists.wants(1, rows.touch(5, 0, 1)));
