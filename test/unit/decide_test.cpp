@@ -178,7 +178,7 @@ TEST(Decide, AgreesWithTheNaivePathWhateverTheOrderOfArrival) {
       if (!winners.wants(0, touch))
         continue;
       ++kept;
-      winners.add(0, touch, rows, [&](std::uintptr_t) { --kept; });
+      winners.add(0, touch, rows, [&](const Touch &) { --kept; });
     }
     std::vector<Touch> all;
     everything.collect(0, all);
@@ -231,7 +231,7 @@ TEST(Shortlists, SoDoesABusyMicrosecond) {
       Shortlists shortlists(rule_of(path, model), Keep::winners, 1, std::pmr::get_default_resource());
       FakeRows rows;
       for (int i = 0; i < 1000; ++i)
-        shortlists.add(0, rows.touch(7, 0, i % 100, std::to_string(i % 3)), rows, [](std::uintptr_t) {});
+        shortlists.add(0, rows.touch(7, 0, i % 100, std::to_string(i % 3)), rows, [](const Touch &) {});
       std::vector<Touch> kept;
       shortlists.collect(0, kept);
       if (path == PathKind::all && model == Model::first_touch) {
@@ -249,7 +249,7 @@ TEST(Shortlists, OnlyAWaterfallSettlesEarlyAndNotIfWhatCompetesIsKept) {
   for (const PathKind path : {PathKind::first_match, PathKind::all})
     for (const Keep keep : {Keep::winners, Keep::path, Keep::everything}) {
       Shortlists shortlists(rule_of(path, Model::last_touch), keep, 1, std::pmr::get_default_resource());
-      shortlists.add(0, rows.touch(1, 0, 1), rows, [](std::uintptr_t) {});
+      shortlists.add(0, rows.touch(1, 0, 1), rows, [](const Touch &) {});
       EXPECT_EQ(shortlists.settled(0), path == PathKind::first_match && keep != Keep::everything);
     }
 }
