@@ -136,10 +136,10 @@ const char *name_of(WorkerState state) noexcept {
 }
 
 void request_shared_table() {
-  pg::request({"attribution workers", sizeof(Table), "attribution", [](void *memory, LWLock *lock) {
-                 table = static_cast<Table *>(memory);
-                 table->lock = lock;
-               }});
+  pg::request_shared_piece({"attribution workers", sizeof(Table), "attribution", [](void *memory, LWLock *lock) {
+                              table = static_cast<Table *>(memory);
+                              table->lock = lock;
+                            }});
 }
 
 void wake_worker(Oid database, core::Micros due) noexcept {

@@ -38,7 +38,7 @@ void make() {
 
 } // namespace
 
-void request(const SharedPiece &piece) {
+void request_shared_piece(const SharedPiece &piece) {
   if (count == 0) {
     next_request_hook = std::exchange(shmem_request_hook, reserve);
     next_startup_hook = std::exchange(shmem_startup_hook, make);

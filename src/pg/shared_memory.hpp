@@ -14,6 +14,6 @@ struct SharedPiece {
   void (*made)(void *memory, LWLock *lock);
 };
 
-void request(const SharedPiece &piece);
+void request_shared_piece(const SharedPiece &piece);
 
 } // namespace attribution::pg

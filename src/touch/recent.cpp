@@ -140,8 +140,8 @@ BufferAccessStrategy ring_for(Relation relation, BlockNumber blocks, std::size_t
 }
 
 void request_shared_places() {
-  pg::request({"attribution places", kBytes, nullptr,
-               [](void *memory, LWLock *) { home = places = static_cast<Buffer *>(memory); }});
+  pg::request_shared_piece({"attribution places", kBytes, nullptr,
+                            [](void *memory, LWLock *) { home = places = static_cast<Buffer *>(memory); }});
 }
 
 std::string_view known_places() {
