@@ -14,8 +14,8 @@ struct Slices {
 
 /// At most `most` slices of at least about `least` conversions: by their times, as those of one time have their
 /// touchpoints in the same few tables; or by pages, if that comes to the same, as then nobody passes over what is
-/// another's. (200,000 in three slices: 343 ms of processor time to attribute them, and 370 by times.) One of what is no
-/// table, or was never analyzed. `reader` reads them.
+/// another's. (200,000 in three slices: 343 ms of processor time to attribute them, and 370 by times.) One of what is
+/// no table, or was never analyzed. `reader` reads them.
 Slices slices_of(const Binding &binding, core::Micros since, core::Micros until, Oid reader, std::uint32_t most,
                  double least);
 
